@@ -1,0 +1,20 @@
+"""chainrule: plain NumPy code as a computational graph that one can see, and its derivatives."""
+
+from chainrule.api import grad, hessian, hvp, jacobian, jvp, linearize, stop_gradient, value_and_grad, vjp
+from chainrule.custom import custom_jvp, custom_vjp
+from chainrule.errors import ChainruleError
+
+__all__ = [
+    "ChainruleError",
+    "custom_jvp",
+    "custom_vjp",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "linearize",
+    "stop_gradient",
+    "value_and_grad",
+    "vjp",
+]

@@ -1,0 +1,138 @@
+"""From a Python function and values to a Program, through NumPy's own protocols."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule import tree
+from chainrule.errors import DtypeError
+from chainrule.ir import Builder, Node, Program
+from chainrule.trace import functions  # noqa: F401 - fills the table of NumPy functions
+from chainrule.trace.array import TracedArray, lift, record
+from chainrule.trace.origin import here
+from chainrule.types import Spec
+
+__all__ = ["Traced", "TracedArray", "differentiable", "record", "trace_function"]
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A function traced at concrete values.
+
+    Attributes:
+        program: Inputs are the leaves of the differentiated arguments; outputs the leaves of the result, then
+            those of the auxiliary result.
+        bound: What the inputs stand for: a value, or a traced array of an outer function.
+        arguments: Structure of each differentiated argument.
+        result: Structure of the result.
+        aux: Structure of the auxiliary result.
+    """
+
+    program: Program
+    bound: tuple[Any, ...]
+    arguments: tuple[Any, ...]
+    result: Any
+    aux: Any
+
+
+def trace_function(
+    f: Callable[..., Any],
+    args: Sequence[Any],
+    argnums: Sequence[int],
+    kwargs: dict[str, Any] | None = None,
+    *,
+    has_aux: bool = False,
+) -> Traced:
+    """Run f once, with traced arrays for the leaves of the chosen arguments, and return what it did.
+
+    Args:
+        f: Any function of arrays and structures of them.
+        args: Its arguments; those outside `argnums` are passed as they are.
+        argnums: Positions of the arguments to trace, none negative.
+        kwargs: Keyword arguments, passed as they are.
+        has_aux: f returns ``(result, auxiliary result)``.
+
+    Raises:
+        DtypeError: a leaf of a chosen argument is not a real or complex number.
+    """
+    builder = Builder()
+    names = _parameters(f, len(args))
+    passed = list(args)
+    inputs: list[Node] = []
+    bound: list[Any] = []
+    structures = []
+    for k in argnums:
+        leaves, structure = tree.flatten(args[k])
+        handles = []
+        for leaf, path in zip(leaves, tree.leaf_paths(args[k]), strict=True):
+            leaf = differentiable(leaf, names[k] + path)
+            value = leaf.value if isinstance(leaf, TracedArray) else leaf
+            node = builder.input(Spec.of(value), value, names[k] + path, here())
+            inputs.append(node)
+            bound.append(leaf)
+            handles.append(TracedArray(builder, node))
+        passed[k] = tree.unflatten(structure, handles)
+        structures.append(structure)
+    result = f(*passed, **(kwargs or {}))
+    aux = None
+    if has_aux:
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise DtypeError("has_aux=True: the function must return a pair, (value, auxiliary result)")
+        result, aux = result
+    leaves, structure = tree.flatten(result)
+    aux_leaves, aux_structure = tree.flatten(aux)
+    outputs = tuple(_output(builder, leaf, path) for leaf, path in zip(leaves, tree.leaf_paths(result), strict=True))
+    builder.verify()
+    aux_outputs = tuple(lift(builder, leaf) for leaf in aux_leaves)
+    program = Program(tuple(inputs), (*outputs, *aux_outputs), builder)
+    return Traced(program, tuple(bound), tuple(structures), structure, aux_structure)
+
+
+def differentiable(leaf: Any, name: str) -> Any:
+    """Return a leaf of a differentiated argument as inexact NumPy data or a traced array.
+
+    Python and NumPy integers count as float64; arrays of integers do not, since rounding them is a choice.
+    """
+    if isinstance(leaf, TracedArray):
+        if leaf.dtype.kind not in "fc":
+            raise DtypeError(f"{name}: a derivative with respect to {leaf.dtype} numbers does not exist; use float")
+        return leaf
+    if isinstance(leaf, bool | np.bool_) or not isinstance(leaf, np.ndarray | np.generic | int | float | complex):
+        kind = f"an array of {leaf.dtype}" if hasattr(leaf, "dtype") else type(leaf).__name__
+        raise DtypeError(
+            f"{name}: a derivative with respect to {kind} does not exist; leave it out of argnums, or give a float"
+        )
+    if isinstance(leaf, int | float | complex) and not isinstance(leaf, np.generic):
+        return np.complex128(leaf) if isinstance(leaf, complex) else np.float64(leaf)
+    if leaf.dtype.kind in "iu" and not leaf.shape:
+        return np.float64(leaf)
+    if leaf.dtype.kind not in "fc":
+        raise DtypeError(
+            f"{name}: a derivative with respect to an array of {leaf.dtype} does not exist; pass {name}.astype(float)"
+        )
+    return np.asarray(leaf) if isinstance(leaf, np.ndarray) and type(leaf) is not np.ndarray else leaf
+
+
+def _output(builder: Builder, leaf: Any, path: str) -> Node:
+    if not isinstance(leaf, TracedArray | np.ndarray | np.generic | int | float | complex):
+        raise DtypeError(f"the function returned {type(leaf).__name__} {leaf!r}{path and f' at {path}'}; expected arrays")
+    return lift(builder, leaf)
+
+
+def _parameters(f: Callable[..., Any], count: int) -> list[str]:
+    """Return names for positional arguments: the function's own parameters where they can be read."""
+    names: list[str] = []
+    try:
+        for parameter in inspect.signature(f).parameters.values():
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                names += [f"{parameter.name}{k}" for k in range(count - len(names))]
+            elif parameter.kind is not parameter.KEYWORD_ONLY and parameter.kind is not parameter.VAR_KEYWORD:
+                names.append(parameter.name)
+    except (TypeError, ValueError):
+        pass
+    return [*names, *(f"x{k}" for k in range(len(names), count))][: max(count, len(names))]

@@ -1,0 +1,696 @@
+"""The traced array: a node with its concrete value, which NumPy's protocols bring into the graph.
+
+A `TracedArray` stands where the user's function expects an array. It is a mutable handle on immutable
+nodes: ``x[i] = v`` makes a new node and lets the handle point to it. Views (basic slices, reshapes,
+transposes) remember their base, so that assigning through either shows in both, as in NumPy.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule import ir
+from chainrule.errors import ChainruleError, DetachError, DtypeError, NotDifferentiableError, ShapeError, UnsupportedError
+from chainrule.ir import REGISTRY, Builder, Node, Op
+from chainrule.ops.pointwise import astype, equal, not_equal
+from chainrule.ops.structural import gather, permute, put, put_slice, reshape, slice_
+from chainrule.trace.indexing import Plan, plan
+from chainrule.trace.origin import here, is_users, targets, user_frame, variable_of
+
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
+"""What each NumPy function does with traced arguments; filled by `chainrule.trace.functions`."""
+
+CREATORS: dict[Callable[..., Any], Callable[..., Any]] = {}
+"""What ``np.zeros(n, like=traced)`` and its kin do: `(like, *args, **kwargs)`."""
+
+UFUNC_METHODS: dict[str, Callable[..., Any]] = {}
+"""What reduce, accumulate, ... do; filled by `chainrule.trace.functions`."""
+
+UFUNCS: dict[np.ufunc, Op] = {op.evaluate: op for op in REGISTRY.values() if isinstance(op.evaluate, np.ufunc)}
+
+
+class TracedArray:
+    """An array whose operations are recorded. It behaves as the NumPy array of its value."""
+
+    __slots__ = ("__weakref__", "_base", "_base_node", "_node", "_read", "_write", "builder")
+
+    __array_priority__ = 1000.0
+
+    def __init__(self, builder: Builder, node: Node) -> None:
+        self.builder = builder
+        self._node = node
+        self._base: TracedArray | None = None
+
+    # -- the node behind the handle --------------------------------------------------------------
+
+    @property
+    def node(self) -> Node:
+        """The node that holds the current value; a view looks at its base again."""
+        if self._base is not None:
+            base_node = self._base.node
+            if base_node is not self._base_node:
+                self._node = self._read(base_node)
+                self._base_node = base_node
+        return self._node
+
+    def assign(self, node: Node) -> None:
+        """Let this array, and the base it is a view of, take a new value."""
+        if self._base is not None:
+            self._base.assign(self._write(self._base.node, node))
+            self._base_node = self._base.node
+        self._node = node
+
+    def look_through(
+        self, base: TracedArray, read: Callable[[Node], Node], write: Callable[[Node, Node], Node]
+    ) -> None:
+        """Become a view: `read` finds the value in the base's, `write` puts a new value back."""
+        self._base, self._base_node = base, base.node
+        self._read, self._write = read, write
+
+    @property
+    def value(self) -> Any:
+        """The concrete NumPy value."""
+        return self.node.value
+
+    # -- what an array tells of itself ------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape, as of a NumPy array."""
+        return self._node.spec.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype, as of a NumPy array."""
+        return self._node.spec.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self._node.spec.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self._node.spec.size
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes per element."""
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in all."""
+        return self.size * self.itemsize
+
+    @property
+    def T(self) -> Any:
+        """The array with its axes reversed."""
+        return finish(permuted(self, range(self.ndim)[::-1]))
+
+    @property
+    def mT(self) -> Any:
+        """The array with its last two axes exchanged."""
+        if self.ndim < 2:
+            raise ShapeError(f"mT: at least two axes are needed, got shape {self.shape}{at()}")
+        return finish(permuted(self, [*range(self.ndim - 2), self.ndim - 1, self.ndim - 2]))
+
+    @property
+    def real(self) -> Any:
+        """Real part."""
+        return np.real(self)
+
+    @property
+    def imag(self) -> Any:
+        """Imaginary part."""
+        return np.imag(self)
+
+    @property
+    def flat(self) -> Iterator[Any]:
+        """Iterator over the elements."""
+        return iter(self.reshape(-1))
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.shape:
+            raise TypeError("iteration over a 0-d array")
+        names = targets(user_frame())
+        parts = [self._get(k) for k in range(len(self))]
+        for part, name in zip(parts, names if len(names) == len(parts) > 1 else (), strict=False):
+            if name:
+                self.builder.name(part.node, name)
+        return iter(parts)
+
+    def __repr__(self) -> str:
+        return f"traced({self.value!r})"
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value, spec)
+
+    # -- leaving the graph: only where no derivative is lost ----------------------------------------
+
+    def _look(self) -> Any:
+        """Return the value for a decision of the program, and record that it was looked at."""
+        node = self.node
+        self.builder.guards[node] = node.value
+        return node.value
+
+    def _leave(self, what: str, advice: str) -> Any:
+        """Return the value if its derivative is zero anyway, else refuse."""
+        node = self.node
+        if not node.spec.is_inexact or node.op is ir.CONSTANT or node.op.name == "stop_gradient":
+            return self._look()
+        name = f" {node.name!r}" if node.is_named else ""
+        raise DetachError(
+            f"{what} would take the traced value{name} ({node.spec}) out of the graph and lose its derivative{at()}; "
+            f"{advice} To drop the derivative on purpose, use chainrule.stop_gradient first."
+        )
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            return bool(np.empty(self.shape, bool))  # NumPy's own error
+        return bool(self._look())
+
+    def __int__(self) -> int:
+        return int(self._look())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu" or self.ndim:
+            raise TypeError("only integer scalar arrays can be converted to a scalar index")
+        return int(self._look())
+
+    def __trunc__(self) -> int:
+        return int(self)
+
+    def __floor__(self) -> int:
+        return int(np.floor(self._look()))
+
+    def __ceil__(self) -> int:
+        return int(np.ceil(self._look()))
+
+    def __float__(self) -> float:
+        advice = "Write np.sin(x) for math.sin(x), and leave out float(...): a traced value is a number already."
+        return float(self._leave("float()", advice))
+
+    def __complex__(self) -> complex:
+        return complex(self._leave("complex()", "Write np.exp(x) for cmath.exp(x), and x + 0j for complex(x)."))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        advice = (
+            "Write np.stack([a, b]) for np.array([a, b]), np.zeros_like(x) or np.zeros(n, like=x) for an array "
+            "that is filled, np.full_like(x, 0) + t for np.full(n, t), b @ x for b.dot(x); of SciPy, "
+            "the functions of scipy.special that are ufuncs work."
+        )
+        return np.array(self._leave("Conversion to a plain array", advice), dtype=dtype)
+
+    def item(self, *args: Any) -> Any:
+        """Refuse: a Python number has no derivative."""
+        return self._leave("item()", "Use the array itself, or x[i] for one element.").item(*args)
+
+    def tolist(self) -> Any:
+        """Return nested lists of traced numbers."""
+        return [part.tolist() if part.ndim else part for part in self] if self.ndim else self
+
+    def __reduce__(self) -> Any:
+        raise DetachError(f"a traced value cannot be pickled{at()}; return it from the function and pickle the result")
+
+    def __deepcopy__(self, memo: Any) -> TracedArray:
+        return TracedArray(self.builder, self.node)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    # -- indexing and assignment ---------------------------------------------------------------------
+
+    def __getitem__(self, key: Any) -> Any:
+        return finish(self._get(key))
+
+    def _get(self, key: Any) -> TracedArray:
+        steps = plan(self.shape, self._places(key))
+        part = self._basic(steps)
+        if not steps.axes:
+            return part
+        front = permuted(part, _front(steps, part.ndim))
+        arrays = broadcast_indices(self.builder, steps.arrays)
+        found = record(gather, front, *arrays)
+        count = arrays[0].ndim
+        order = list(range(count, count + steps.place))
+        return permuted(found, [*order, *range(count), *range(count + steps.place, found.ndim)])
+
+    def _basic(self, steps: Plan) -> TracedArray:
+        part = self if _is_whole(steps, self.shape) else record(slice_, self, index=steps.index)
+        if part is self and steps.shape == self.shape:
+            return view(self, self.node, lambda node: node, lambda _, value: value)
+        return part if steps.shape == part.shape else record(reshape, part, shape=steps.shape)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if not self.ndim and key not in ((), Ellipsis):
+            raise IndexError("too many indices: array is 0-dimensional")
+        if isinstance(self.node.value, np.generic):
+            raise TypeError(f"a NumPy scalar does not support item assignment{at()}")
+        steps = plan(self.shape, self._places(key))
+        part = self._basic(steps) if steps.axes or steps.shape != self.shape or not _is_whole(steps, self.shape) else self
+        if not steps.axes:
+            part.assign(_fitted(part, value, part.shape, key).node)
+            return
+        front = permuted(part, _front(steps, part.ndim))
+        arrays = broadcast_indices(self.builder, steps.arrays)
+        count = len(steps.axes)
+        common = arrays[0].shape
+        rest = front.shape[count:]
+        shape = (*rest[: steps.place], *common, *rest[steps.place :])
+        new = _fitted(part, value, shape, key)
+        moved = [*range(steps.place, steps.place + len(common)), *range(steps.place)]
+        new = permuted(new, [*moved, *range(len(moved), new.ndim)])
+        written = record(put, front, new, *arrays)
+        front.assign(written.node)
+
+    def _places(self, key: Any) -> Any:
+        """Replace boolean arrays in a key by the integer arrays of their nonzero places, lists by arrays."""
+        parts = [np.asarray(part, None if part else np.intp) if isinstance(part, list) else part
+                 for part in (key if isinstance(key, tuple) else (key,))]  # fmt: skip
+        if any(isinstance(part, bool | np.bool_) for part in parts):
+            raise UnsupportedError(f"an array indexed by a single bool is not supported{at()}; use np.where")
+        used = [0 if part is None or part is Ellipsis else part.ndim if _is_mask(part) else 1 for part in parts]
+        found: list[Any] = []
+        axis = 0
+        for part, count in zip(parts, used, strict=True):
+            if _is_mask(part):
+                if self.shape[axis : axis + count] != part.shape:
+                    raise IndexError(
+                        f"boolean index of shape {part.shape} does not match the array's shape {self.shape}{at()}"
+                    )
+                found += np.nonzero(part._look() if isinstance(part, TracedArray) else part)
+            else:
+                found.append(part)
+            axis += self.ndim - sum(used) if part is Ellipsis else count
+        return tuple(found)
+
+    # -- NumPy's protocols ---------------------------------------------------------------------------
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method != "__call__":
+            rule = UFUNC_METHODS.get(method)
+            if rule is None:
+                raise UnsupportedError(f"np.{ufunc.__name__}.{method} has no rule for traced arrays{at()}")
+            return finish(rule(ufunc, *inputs, **kwargs))
+        out = kwargs.pop("out", None)
+        result = call_ufunc(ufunc, inputs, **kwargs)
+        return finish(result if out is None else _deliver(result, out, ufunc.__name__))
+
+    def __array_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if func in CREATORS:
+            return finish(CREATORS[func](self, *args, **kwargs))
+        rule = FUNCTIONS.get(func)
+        if rule is None:
+            name = f"{func.__module__}.{func.__name__}".replace("numpy", "np", 1)
+            raise UnsupportedError(f"{name} has no rule for traced arrays{at()}; write it with functions that have one")
+        out = kwargs.pop("out", None) if "out" in kwargs else None
+        try:
+            result = rule(*args, **kwargs)
+        except TypeError as error:
+            if isinstance(error, ChainruleError) or "argument" not in str(error):
+                raise
+            raise UnsupportedError(f"np.{func.__name__}: {error}{at()}") from None
+        return finish(result if out is None else _deliver(result, (out,), func.__name__))
+
+
+# -- recording --------------------------------------------------------------------------------------------
+
+
+def at() -> str:
+    """Return ``, at file.py:line`` of the user's code, for the end of a message."""
+    origin = here()
+    return f", at {origin}" if origin else ""
+
+
+def compute(builder: Builder, op: Op, nodes: tuple[Node, ...], params: dict[str, Any]) -> Node:
+    """Return the node of an op applied to nodes that have values, with its value."""
+    node = builder.table.get(Builder.key(op, nodes, params))
+    if node is not None and node.value is not None:
+        return node
+    origin = here()
+    try:
+        value = op.evaluate(*(node.value for node in nodes), **params)
+    except ChainruleError:
+        raise
+    except IndexError as error:
+        raise IndexError(f"{error}, at {origin}") from None
+    except np.linalg.LinAlgError as error:
+        raise np.linalg.LinAlgError(f"{op.name}: {error}, at {origin}") from None
+    except ValueError as error:
+        raise ShapeError(_mismatch(op, nodes, error, origin)) from None
+    if node is not None:
+        node.value, node.origin = value, origin
+        return node
+    return builder.emit(op, nodes, params, value, origin)
+
+
+def _mismatch(op: Op, nodes: Sequence[Node], error: Exception, origin: Any) -> str:
+    shapes = " and ".join(str(node.shape) for node in nodes)
+    names = ", ".join(node.name if node.is_named else str(node.spec) for node in nodes)
+    advice = ""
+    if op.name == "matmul" and len(nodes) == 2:
+        a, b = nodes
+        if b.ndim > 1 and a.ndim and a.shape[-1] == b.shape[-1]:
+            advice = f"; did you mean {b.name if b.is_named else 'the second'}.T?"
+        elif a.ndim > 1 and b.ndim and a.shape[0] == b.shape[0]:
+            advice = f"; did you mean {a.name if a.is_named else 'the first'}.T?"
+        return f"matmul: inner sizes differ: {a.shape} @ {b.shape} of {names}, at {origin}{advice}"
+    return f"{op.name}: shapes {shapes} of {names} do not fit, at {origin} ({error})"
+
+
+def record(op: Op, *args: Any, **params: Any) -> TracedArray:
+    """Apply an op to values of which at least one is traced, in the newest graph among them."""
+    builder = newest(args)
+    dtypes = [arg.dtype for arg in args if isinstance(arg, TracedArray | np.ndarray | np.generic)]
+    nodes = tuple(lift(builder, arg, dtypes) for arg in args)
+    result = TracedArray(builder, compute(builder, op, nodes, params))
+    if op.name in _VIEWS and isinstance(args[0], TracedArray):
+        _become_view(result, args[0], op, params)
+    return result
+
+
+def newest(args: Any) -> Builder:
+    """Return the builder of the innermost trace among traced arguments, also inside lists."""
+    found: Builder | None = None
+    stack = list(args)
+    while stack:
+        arg = stack.pop()
+        if isinstance(arg, TracedArray):
+            if found is None or arg.builder.serial > found.serial:
+                found = arg.builder
+        elif isinstance(arg, list | tuple):
+            stack += arg
+    if found is None:
+        raise UnsupportedError(f"none of the arguments is traced{at()}")
+    return found
+
+
+def lift(builder: Builder, value: Any, dtypes: Sequence[np.dtype[Any]] = ()) -> Node:
+    """Return the node for any operand: traced here, traced in an outer graph, or plain."""
+    if isinstance(value, TracedArray):
+        if value.builder is builder:
+            return value.node
+        node = value.node
+        inner = builder.capture(node, node.spec, node.value)
+        inner.binding = value if inner.binding is node else inner.binding
+        if node.is_named:
+            builder.name(inner, node.name)
+        return inner
+    if isinstance(value, list | tuple) and holds_traced(value):
+        return lift(builder, stacked(value))
+    if isinstance(value, np.ndarray) and type(value) is not np.ndarray:
+        if isinstance(value, np.ma.MaskedArray):
+            raise UnsupportedError(f"masked arrays cannot be mixed with traced ones{at()}; use np.where with the mask")
+        value = np.asarray(value)
+    if not isinstance(value, np.ndarray | np.generic | int | float | complex):
+        array = np.asarray(value)
+        if array.dtype.hasobject:
+            raise UnsupportedError(f"{type(value).__name__} cannot be mixed with traced arrays{at()}")
+        value = array
+    if isinstance(value, np.ndarray) and value.ndim:
+        node = builder.capture(value)
+        if node.origin is None:
+            node.origin = here()
+            name = variable_of(user_frame(), value)
+            if name:
+                builder.name(node, name)
+        return node
+    return builder.constant(value, dtypes)
+
+
+def holds_traced(value: Any) -> bool:
+    """Whether a nested list holds a traced array."""
+    if isinstance(value, list | tuple):
+        return any(holds_traced(part) for part in value)
+    return isinstance(value, TracedArray)
+
+
+def stacked(value: Any) -> Any:
+    """Return a nested list of traced and plain numbers as one traced array."""
+    if isinstance(value, list | tuple) and holds_traced(value):
+        return np.stack([stacked(part) for part in value])
+    return value if isinstance(value, TracedArray) else np.asarray(value)
+
+
+def finish(result: Any) -> Any:
+    """Name results after the variables that the user's own call is about to assign them to."""
+    frame = sys._getframe(2)
+    if not is_users(frame.f_code.co_filename):
+        return result  # called from a composition: its own result will be named
+    names = targets(frame)
+    if names:
+        parts = [result] if len(names) == 1 else result if isinstance(result, tuple | list) else ()
+        for part, name in zip(parts, names, strict=False):
+            if name and isinstance(part, TracedArray):
+                part.builder.name(part.node, name)
+    return result
+
+
+def traced(builder: Builder, value: Any) -> TracedArray:
+    """Return any operand as a traced array of a builder."""
+    if isinstance(value, TracedArray) and value.builder is builder:
+        return value
+    return TracedArray(builder, lift(builder, value))
+
+
+def call_ufunc(ufunc: np.ufunc, inputs: Sequence[Any], *, where: Any = True, dtype: Any = None, **kwargs: Any) -> Any:
+    """Return what a ufunc makes of traced inputs."""
+    rule = FUNCTIONS.get(ufunc)
+    if rule is None and ufunc not in UFUNCS:
+        home = "np" if hasattr(np, ufunc.__name__) else "scipy.special"
+        raise NotDifferentiableError(f"{home}.{ufunc.__name__} has no rule for traced arrays{at()}")
+    if kwargs.pop("casting", "same_kind") != "same_kind" or kwargs.pop("order", "K") != "K" or any(kwargs.values()):
+        raise UnsupportedError(f"np.{ufunc.__name__}: options {sorted(kwargs)} are not supported with traced arrays{at()}")
+    if dtype is not None:
+        builder = newest(inputs)
+        inputs = [cast(traced(builder, part), dtype) for part in inputs]
+    result = rule(*inputs) if rule is not None else record(UFUNCS[ufunc], *inputs)
+    if where is not True:
+        raise UnsupportedError(
+            f"np.{ufunc.__name__}: where= is not supported with traced arrays{at()}; use np.where(condition, ..., ...)"
+        )
+    return result
+
+
+def cast(x: TracedArray, dtype: Any) -> TracedArray:
+    """Return x in another dtype, the same handle where nothing changes."""
+    return x if x.dtype == np.dtype(dtype) else record(astype, x, dtype=np.dtype(dtype))
+
+
+def permuted(x: TracedArray, axes: Sequence[int]) -> TracedArray:
+    """Return x with its axes in another order, the same handle where nothing changes."""
+    axes = tuple(axes)
+    return x if axes == tuple(range(x.ndim)) else record(permute, x, axes=axes)
+
+
+def broadcast_indices(builder: Builder, arrays: Sequence[Any]) -> list[Any]:
+    """Return integer index arrays in their common shape."""
+    for array in arrays:
+        kind = np.asarray(array).dtype.kind if not isinstance(array, TracedArray) else array.dtype.kind
+        if kind not in "iu":
+            raise IndexError(f"arrays used as indices must be of integer (or boolean) type{at()}")
+    shape = np.broadcast_shapes(*(np.shape(array) for array in arrays))
+    return [
+        np.broadcast_to(array, shape) if isinstance(array, TracedArray) else np.broadcast_to(np.asarray(array), shape).copy()
+        for array in arrays
+    ]
+
+
+# -- assignment and views -----------------------------------------------------------------------------------
+
+
+def view(base: TracedArray, node: Node, read: Callable[[Node], Node], write: Callable[[Node, Node], Node]) -> TracedArray:
+    """Return a view of a traced array."""
+    result = TracedArray(base.builder, node)
+    result.look_through(base, read, write)
+    return result
+
+
+_VIEWS = {"slice", "reshape", "permute"}
+
+
+def _become_view(result: TracedArray, base: TracedArray, op: Op, params: dict[str, Any]) -> None:
+    """Let the result share its elements with its base, where NumPy's would."""
+    values = result._node.value, base._node.value
+    if not all(isinstance(value, np.ndarray) for value in values) or not np.may_share_memory(*values):
+        return
+    builder, shape = base.builder, base.shape
+
+    def read(node: Node) -> Node:
+        return compute(builder, op, (node,), params)
+
+    def write(node: Node, value: Node) -> Node:
+        if op is slice_:
+            return compute(builder, put_slice, (node, value), params)
+        if op is reshape:
+            return compute(builder, reshape, (value,), {"shape": shape})
+        return compute(builder, permute, (value,), {"axes": tuple(np.argsort(params["axes"]).tolist())})
+
+    result.look_through(base, read, write)
+
+
+def _is_mask(part: Any) -> bool:
+    return bool(getattr(part, "dtype", None) == bool)
+
+
+def _front(steps: Plan, ndim: int) -> list[int]:
+    return [*steps.axes, *(axis for axis in range(ndim) if axis not in steps.axes)]
+
+
+def _is_whole(steps: Plan, shape: tuple[int, ...]) -> bool:
+    return steps.index == tuple((0, size, 1) for size in shape)
+
+
+def _fitted(target: TracedArray, value: Any, shape: tuple[int, ...], key: Any) -> TracedArray:
+    """Return the assigned value in the shape and dtype of its place."""
+    builder = newest([target, value])
+    if builder is not target.builder:
+        raise DetachError(
+            "a value of an inner derivative cannot be stored in an array of the function around it"
+            f"{at()}; return it from the inner function instead"
+        )
+    new = traced(builder, value if not isinstance(value, int | float | complex) else target.dtype.type(value))
+    if not np.can_cast(new.dtype, target.dtype, "same_kind"):
+        if new.node.op is not ir.CONSTANT:
+            raise DtypeError(f"cannot store {new.dtype} in an array of {target.dtype}{at()}")
+    while new.ndim > len(shape) and new.shape[0] == 1:
+        new = record(reshape, new, shape=new.shape[1:])
+    try:
+        fits = np.broadcast_shapes(new.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ShapeError(f"cannot assign shape {new.shape} to a part of shape {shape}{at()}")
+    return cast(np.broadcast_to(new, shape), target.dtype)
+
+
+def _deliver(result: Any, outs: tuple[Any, ...], name: str) -> Any:
+    """Put a result into its `out=` argument, where that can be done without losing the derivative."""
+    if len(outs) != 1:
+        raise UnsupportedError(f"np.{name}: several out= arrays are not supported with traced arrays{at()}")
+    (out,) = outs
+    if out is None:
+        return result
+    if isinstance(out, TracedArray):
+        if isinstance(out.node.value, np.generic):
+            return cast(result, np.result_type(out.dtype, result.dtype))
+        out.assign(_fitted(out, result, out.shape, Ellipsis).node)
+        return out
+    raise DetachError(
+        f"np.{name}: a plain NumPy array cannot hold traced values{at()}; write `a = a + x` for `a += x`, or make "
+        "the array with np.zeros_like(x) or np.zeros(n, like=x)"
+    )
+
+
+# -- operators and methods, by way of NumPy -------------------------------------------------------------------
+
+
+def _binary(ufunc: np.ufunc) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    op = UFUNCS.get(ufunc)
+
+    def forward(self: Any, other: Any) -> Any:
+        if not _is_operand(other):
+            return NotImplemented
+        return finish(call_ufunc(ufunc, (self, other)) if op is None else record(op, self, other))
+
+    def backward(self: Any, other: Any) -> Any:
+        if not _is_operand(other):
+            return NotImplemented
+        return finish(call_ufunc(ufunc, (other, self)) if op is None else record(op, other, self))
+
+    return forward, backward
+
+
+def _is_operand(value: Any) -> bool:
+    return value is not None and not isinstance(value, str | dict | set)
+
+
+def _in_place(ufunc: np.ufunc) -> Callable[..., Any]:
+    def apply(self: TracedArray, other: Any) -> Any:
+        result = call_ufunc(ufunc, (self, other))
+        if result.builder is not self.builder or isinstance(self.node.value, np.generic):
+            return finish(result)
+        return finish(_deliver(result, (self,), ufunc.__name__))
+
+    return apply
+
+
+_OPERATORS = {
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide, "pow": np.power, "mod": np.remainder,
+    "floordiv": np.floor_divide, "matmul": np.matmul, "and": np.bitwise_and, "or": np.bitwise_or,
+    "xor": np.bitwise_xor, "lshift": np.left_shift, "rshift": np.right_shift, "divmod": np.divmod,
+}  # fmt: skip
+for _name, _ufunc in _OPERATORS.items():
+    _forward, _backward = _binary(_ufunc)
+    setattr(TracedArray, f"__{_name}__", _forward)
+    setattr(TracedArray, f"__r{_name}__", _backward)
+    if _name != "divmod":
+        setattr(TracedArray, f"__i{_name}__", _in_place(_ufunc))
+for _name, _ufunc in {"lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal}.items():
+    setattr(TracedArray, f"__{_name}__", _binary(_ufunc)[0])
+for _name, _op in {"eq": equal, "ne": not_equal}.items():
+    setattr(TracedArray, f"__{_name}__", _binary(_op.evaluate)[0])
+for _name, _ufunc in {"neg": np.negative, "abs": np.absolute, "invert": np.invert}.items():
+    setattr(TracedArray, f"__{_name}__", lambda self, _op=UFUNCS[_ufunc]: finish(record(_op, self)))
+setattr(TracedArray, "__pos__", lambda self: finish(self.copy()))
+setattr(TracedArray, "__round__", lambda self, digits=0: finish(np.round(self, digits or 0)))
+
+
+def _method(name: str) -> Callable[..., Any]:
+    def method(self: TracedArray, *args: Any, **kwargs: Any) -> Any:
+        return finish(getattr(np, name)(self, *args, **kwargs))
+
+    method.__name__ = name
+    method.__doc__ = f"As np.{name}."
+    return method
+
+
+for _name in (
+    "all any argmax argmin argsort astype clip conj conjugate copy cumprod cumsum diagonal dot max mean min nonzero prod "
+    "ravel repeat round squeeze std sum swapaxes take trace var searchsorted"
+).split():
+    setattr(TracedArray, _name, _method(_name))
+
+
+def _reshape(self: TracedArray, *shape: Any, **kwargs: Any) -> Any:
+    """As ndarray.reshape: the shape as one argument or several."""
+    return finish(np.reshape(self, shape[0] if len(shape) == 1 else shape, **kwargs))
+
+
+def _transpose(self: TracedArray, *axes: Any) -> Any:
+    """As ndarray.transpose: the axes as one argument, several, or none."""
+    return finish(np.transpose(self, (axes[0] if len(axes) == 1 else axes) or None))
+
+
+def _flatten(self: TracedArray, order: str = "C") -> Any:
+    """As ndarray.flatten: a copy with one axis."""
+    return finish(np.copy(np.ravel(self, order)))
+
+
+def _fill(self: TracedArray, value: Any) -> None:
+    """As ndarray.fill."""
+    self[...] = value
+
+
+def _sort(self: TracedArray, axis: int = -1) -> None:
+    """As ndarray.sort: in place."""
+    self[...] = np.sort(self, axis)
+
+
+for _function in (_reshape, _transpose, _flatten, _fill, _sort):
+    setattr(TracedArray, _function.__name__[1:], _function)

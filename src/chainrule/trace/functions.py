@@ -1,0 +1,1136 @@
+"""What NumPy's functions do with traced arrays, as compositions of few ops.
+
+Each function here has the signature of the NumPy function it stands for. A parameter that is missing from
+the signature is an error that names it; nothing is ignored silently.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule import ir
+from chainrule.errors import ShapeError, UnsupportedError
+from chainrule.ops import linalg, reduction, structural
+from chainrule.ops.contraction import einsum as einsum_op
+from chainrule.ops.contraction import matmul
+from chainrule.ops.host import host, stop_gradient
+from chainrule.ops.pointwise import imag, real, where
+from chainrule.ops.structural import broadcast_to, concatenate, cumsum, embed, gather, reshape
+from chainrule.trace.array import (
+    CREATORS,
+    FUNCTIONS,
+    UFUNC_METHODS,
+    TracedArray,
+    at,
+    call_ufunc,
+    cast,
+    holds_traced,
+    newest,
+    permuted,
+    record,
+    stacked,
+    traced,
+)
+from chainrule.types import real_dtype
+
+Axis = int | Sequence[int] | None
+
+
+def implements(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register what stands for NumPy functions."""
+
+    def add(rule: Callable[..., Any]) -> Callable[..., Any]:
+        for function in functions:
+            FUNCTIONS[function] = rule
+        return rule
+
+    return add
+
+
+def as_traced(x: Any, *others: Any) -> TracedArray:
+    """Return x as a traced array of the newest graph among the arguments."""
+    return x if isinstance(x, TracedArray) and not others else traced(newest((x, *others)), x)
+
+
+def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
+    if axis is None:
+        return tuple(range(ndim))
+    found = tuple(np.lib.array_utils.normalize_axis_tuple(axis, ndim))
+    return tuple(sorted(found))
+
+
+def _axis(axis: int, ndim: int) -> int:
+    return int(np.lib.array_utils.normalize_axis_index(operator.index(axis), ndim))
+
+
+def _keep(y: TracedArray, x: TracedArray, axes: tuple[int, ...], keepdims: Any) -> TracedArray:
+    if keepdims is np._NoValue or not keepdims:
+        return y
+    return record(reshape, y, shape=tuple(1 if k in axes else size for k, size in enumerate(x.shape)))
+
+
+def _count(x: TracedArray, axes: tuple[int, ...]) -> int:
+    return math.prod(x.shape[k] for k in axes)
+
+
+# -- ufuncs that are not one op ---------------------------------------------------------------------------
+
+FUNCTIONS[np.matmul] = functools.partial(record, matmul)
+
+
+@implements(np.positive)
+def _positive(x: Any) -> Any:
+    return np.copy(x)
+
+
+@implements(np.divmod)
+def _divmod(a: Any, b: Any) -> Any:
+    return np.floor_divide(a, b), np.remainder(a, b)
+
+
+@implements(np.modf)
+def _modf(x: Any) -> Any:
+    whole = np.trunc(x)
+    return x - whole, whole
+
+
+@implements(np.ldexp)
+def _ldexp(x: Any, k: Any) -> Any:
+    return x * np.exp2(np.asarray(k, float) if not isinstance(k, TracedArray) else k.astype(float)).astype(x.dtype)
+
+
+def _reduce(ufunc: np.ufunc, x: Any, axis: Axis = 0, dtype: Any = None, out: Any = None, keepdims: bool = False,
+            initial: Any = np._NoValue, where: Any = True) -> Any:  # fmt: skip
+    names = {"add": np.sum, "multiply": np.prod, "maximum": np.max, "minimum": np.min, "logical_and": np.all,
+             "logical_or": np.any, "fmax": None, "fmin": None}  # fmt: skip
+    if where is not True or initial is not np._NoValue or out is not None:
+        raise UnsupportedError(f"np.{ufunc.__name__}.reduce: only axis, dtype and keepdims with traced arrays{at()}")
+    x = as_traced(x) if dtype is None else cast(as_traced(x), dtype)
+    if ufunc is np.logaddexp:
+        return logsumexp(x, axis, keepdims=keepdims)
+    function = names.get(ufunc.__name__)
+    if function is None:
+        raise UnsupportedError(f"np.{ufunc.__name__}.reduce has no rule for traced arrays{at()}")
+    return function(x, axis=axis, keepdims=keepdims)
+
+
+def _accumulate(ufunc: np.ufunc, x: Any, axis: int = 0) -> Any:
+    function = {np.add: np.cumsum, np.multiply: np.cumprod}.get(ufunc)
+    if function is None:
+        raise UnsupportedError(f"np.{ufunc.__name__}.accumulate has no rule for traced arrays{at()}")
+    return function(x, axis=axis)
+
+
+def _outer_ufunc(ufunc: np.ufunc, a: Any, b: Any) -> Any:
+    return call_ufunc(ufunc, (np.reshape(a, (*np.shape(a), *[1] * np.ndim(b))), b))
+
+
+def _at(ufunc: np.ufunc, x: Any, key: Any, value: Any = None) -> None:
+    if not isinstance(x, TracedArray):
+        raise UnsupportedError(
+            f"np.{ufunc.__name__}.at: a plain NumPy array cannot hold traced values{at()}; make it with np.zeros_like(x)"
+        )
+    if ufunc is not np.add:
+        raise UnsupportedError(f"np.{ufunc.__name__}.at has no rule for traced arrays{at()}")
+    places = np.arange(x.size).reshape(x.shape)[key]
+    spread = np.broadcast_to(as_traced(value, x), places.shape)
+    added = record(structural.scatter_add, np.ravel(spread), places.ravel(), shape=(x.size,))
+    x[...] = x + np.reshape(added, x.shape)
+
+
+UFUNC_METHODS.update(reduce=_reduce, accumulate=_accumulate, outer=_outer_ufunc, at=_at)
+
+
+# -- reductions ---------------------------------------------------------------------------------------------
+
+
+@implements(np.sum)
+def _sum(a: Any, axis: Axis = None, dtype: Any = None, keepdims: Any = False, initial: Any = np._NoValue,
+         where: Any = True) -> Any:  # fmt: skip
+    x = _chosen(as_traced(a), where, 0)
+    if dtype is not None:
+        x = cast(x, dtype)
+    axes = _axes(axis, x.ndim)
+    y = _keep(record(structural.sum, x, axis=axes), x, axes, keepdims)
+    return y if initial is np._NoValue else y + initial
+
+
+def _chosen(x: TracedArray, condition: Any, otherwise: Any) -> TracedArray:
+    """Return x with the elements that `where=` leaves out replaced."""
+    return x if condition is True else np.where(condition, x, x.dtype.type(otherwise))
+
+
+@implements(np.mean)
+def _mean(a: Any, axis: Axis = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Any:
+    x = as_traced(a)
+    x = cast(x, dtype or np.result_type(x.dtype, 1.0 if x.dtype.kind in "biu" else x.dtype))
+    axes = _axes(axis, x.ndim)
+    total = np.sum(x, axis=axes, keepdims=keepdims, where=where)
+    if where is True:
+        return total / _count(x, axes)
+    return total / np.sum(np.broadcast_to(where, x.shape), axis=axes, keepdims=bool(keepdims) and keepdims is not np._NoValue)
+
+
+@implements(np.average)
+def _average(a: Any, axis: Axis = None, weights: Any = None, *, keepdims: Any = False) -> Any:
+    if weights is None:
+        return np.mean(a, axis=axis, keepdims=keepdims)
+    x = as_traced(a, weights)
+    if np.shape(weights) != x.shape and isinstance(axis, int):
+        shape = [1] * x.ndim
+        shape[axis] = -1
+        weights = np.broadcast_to(np.reshape(weights, shape), x.shape)
+    return np.sum(x * weights, axis=axis, keepdims=keepdims) / np.sum(weights, axis=axis, keepdims=bool(keepdims is True))
+
+
+@implements(np.var)
+def _var(a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *, where: Any = True,
+         mean: Any = np._NoValue, correction: Any = np._NoValue) -> Any:  # fmt: skip
+    x = as_traced(a)
+    if dtype is not None:
+        x = cast(x, dtype)
+    if where is not True:
+        raise UnsupportedError(f"np.var: where= is not supported with traced arrays{at()}")
+    axes = _axes(axis, x.ndim)
+    centered = x - (np.mean(x, axis=axes, keepdims=True) if mean is np._NoValue else mean)
+    total = np.sum(_squared(centered), axis=axes, keepdims=keepdims)
+    return total / max(_count(x, axes) - (ddof if correction is np._NoValue else correction), 0)
+
+
+def _squared(x: TracedArray) -> Any:
+    """Return |x|² elementwise."""
+    return np.real(x) ** 2 + np.imag(x) ** 2 if x.dtype.kind == "c" else x * x
+
+
+@implements(np.std)
+def _std(a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, **kwargs: Any) -> Any:
+    return np.sqrt(np.var(as_traced(a), axis=axis, dtype=dtype, ddof=ddof, keepdims=keepdims, **kwargs))
+
+
+def _reduction(op: ir.Op, neutral: Any = None) -> Callable[..., Any]:
+    def rule(a: Any, axis: Axis = None, keepdims: Any = False, initial: Any = np._NoValue, where: Any = True) -> Any:
+        x = as_traced(a)
+        if where is not True:
+            if neutral is None and initial is np._NoValue:
+                raise ShapeError(f"np.{op.name}: where= needs initial=, as in NumPy{at()}")
+            x = _chosen(x, where, neutral if initial is np._NoValue else initial)
+        axes = _axes(axis, x.ndim)
+        y = _keep(record(op, x, axis=axes), x, axes, keepdims)
+        if initial is np._NoValue:
+            return y
+        return {"max": np.maximum, "min": np.minimum, "prod": np.multiply}[op.name](y, initial)
+
+    return rule
+
+
+implements(np.max, np.amax)(_reduction(reduction.max))
+implements(np.min, np.amin)(_reduction(reduction.min))
+implements(np.any)(_reduction(reduction.any, False))
+implements(np.all)(_reduction(reduction.all, True))
+
+
+@implements(np.prod)
+def _prod(a: Any, axis: Axis = None, dtype: Any = None, keepdims: Any = False, initial: Any = np._NoValue,
+          where: Any = True) -> Any:  # fmt: skip
+    x = as_traced(a) if dtype is None else cast(as_traced(a), dtype)
+    return _reduction(reduction.prod, 1)(x, axis, keepdims, initial, where)
+
+
+@implements(np.ptp)
+def _ptp(a: Any, axis: Axis = None, keepdims: Any = False) -> Any:
+    return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
+
+
+@implements(np.count_nonzero)
+def _count_nonzero(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    return np.sum(as_traced(a) != 0, axis=axis, keepdims=keepdims)
+
+
+@implements(np.cumsum)
+def _cumsum(a: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    x = as_traced(a) if dtype is None else cast(as_traced(a), dtype)
+    if axis is None:
+        x, axis = np.ravel(x), 0
+    return record(cumsum, x, axis=_axis(axis, x.ndim), reverse=False)
+
+
+@implements(np.cumprod)
+def _cumprod(a: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    x = as_traced(a) if dtype is None else cast(as_traced(a), dtype)
+    if axis is None:
+        x, axis = np.ravel(x), 0
+    x = np.moveaxis(x, axis, 0)
+    step = 1
+    while step < len(x):  # doubling, as in ops/reduction.py
+        x = np.concatenate([x[:step], x[step:] * x[:-step]])
+        step *= 2
+    return np.moveaxis(x, 0, axis)
+
+
+def logsumexp(a: Any, axis: Axis = None, b: Any = None, keepdims: bool = False) -> Any:
+    """Return log(Σ b exp(a)) over axes without overflow, as `scipy.special.logsumexp` does.
+
+    The largest element is taken out of the sum; all -inf gives -inf with derivative zero.
+    """
+    x = as_traced(a) if b is None else as_traced(a, b)
+    axes = _axes(axis, x.ndim)
+    top = record(stop_gradient, np.max(np.real(x), axis=axes, keepdims=True))
+    top = np.where(np.isfinite(top), top, top.dtype.type(0))
+    terms = np.exp(x - top) if b is None else b * np.exp(x - top)
+    y = np.log(np.sum(terms, axis=axes, keepdims=True)) + top
+    return y if keepdims else np.reshape(y, [size for k, size in enumerate(y.shape) if k not in axes])
+
+
+@implements(np.linalg.norm)
+def _norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
+    x = as_traced(x)
+    if axis is None and (ord is None or (ord == 2 and x.ndim == 1) or (ord == "fro" and x.ndim == 2)):
+        return np.sqrt(np.sum(_squared(x), keepdims=keepdims))
+    axes = _axes(axis, x.ndim)
+    if len(axes) == 2 and ord in (None, "fro"):
+        return np.sqrt(np.sum(_squared(x), axis=axes, keepdims=keepdims))
+    if len(axes) == 2 and ord in (1, -1, np.inf, -np.inf):
+        inner, outer = axes if abs(ord) == 1 else axes[::-1]
+        sums = np.sum(np.abs(x), axis=inner, keepdims=True)
+        y = (np.max if ord > 0 else np.min)(sums, axis=outer, keepdims=True)
+        return y if keepdims else np.squeeze(y, axes)
+    if len(axes) != 1 or isinstance(ord, str):
+        raise UnsupportedError(f"np.linalg.norm: ord={ord!r} over {len(axes)} axes has no rule for traced arrays{at()}")
+    return _vector_norm(x, axes[0], 2 if ord is None else ord, keepdims)
+
+
+def _vector_norm(x: TracedArray, axis: int, order: float, keepdims: bool) -> Any:
+    size = np.abs(x)
+    if order == np.inf:
+        return np.max(size, axis=axis, keepdims=keepdims)
+    if order == -np.inf:
+        return np.min(size, axis=axis, keepdims=keepdims)
+    if order == 0:
+        return np.sum((x != 0).astype(size.dtype), axis=axis, keepdims=keepdims)
+    if order == 1:
+        return np.sum(size, axis=axis, keepdims=keepdims)
+    if order == 2:
+        return np.sqrt(np.sum(_squared(x), axis=axis, keepdims=keepdims))
+    return np.sum(size**order, axis=axis, keepdims=keepdims) ** (1 / order)
+
+
+# -- choice, rounding, complex parts ---------------------------------------------------------------------------
+
+
+@implements(np.where)
+def _where(condition: Any, *branches: Any) -> Any:
+    if not branches:
+        return np.nonzero(condition)
+    a, b = branches
+    condition = condition if not isinstance(condition, list | tuple) else np.asarray(condition)
+    return record(where, condition, a, b)
+
+
+@implements(np.select)
+def _select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
+    result = default
+    for condition, choice in list(zip(condlist, choicelist, strict=True))[::-1]:
+        result = np.where(condition, choice, result)
+    return result
+
+
+@implements(np.clip)
+def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    low = a_min if a_min is not None else min
+    high = a_max if a_max is not None else max
+    result = a if low is None else np.maximum(a, low)
+    return result if high is None else np.minimum(result, high)
+
+
+@implements(np.round, np.around)
+def _round(a: Any, decimals: int = 0) -> Any:
+    x = as_traced(a)
+    if not decimals:
+        return np.rint(x)
+    factor = x.dtype.type(10.0 ** abs(decimals))
+    return np.rint(x * factor) / factor if decimals > 0 else np.rint(x / factor) * factor
+
+
+@implements(np.fix)
+def _fix(x: Any) -> Any:
+    return np.trunc(x)
+
+
+@implements(np.real)
+def _real(val: Any) -> Any:
+    return record(real, val) if val.dtype.kind == "c" else val
+
+
+@implements(np.imag)
+def _imag(val: Any) -> Any:
+    return record(imag, val) if val.dtype.kind == "c" else np.zeros_like(val)
+
+
+@implements(np.angle)
+def _angle(z: Any, deg: bool = False) -> Any:
+    angle = np.arctan2(np.imag(z), np.real(z))
+    return np.degrees(angle) if deg else angle
+
+
+@implements(np.nan_to_num)
+def _nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    limits = np.finfo(real_dtype(x.dtype))
+    x = np.where(np.isnan(x), x.dtype.type(nan), x)
+    x = np.where(x == np.inf, x.dtype.type(limits.max if posinf is None else posinf), x)
+    return np.where(x == -np.inf, x.dtype.type(limits.min if neginf is None else neginf), x)
+
+
+@implements(np.sinc)
+def _sinc(x: Any) -> Any:
+    """sin(πx)/(πx); a Taylor polynomial near 0, where its derivatives are 0/0."""
+    x = as_traced(x)
+    t = np.pi * x
+    near = np.abs(t) < 0.05
+    safe = np.where(near, t.dtype.type(1), t)
+    u = t * t
+    series = 1 - u / 6 * (1 - u / 20 * (1 - u / 42 * (1 - u / 72 * (1 - u / 110))))
+    return np.where(near, series, np.sin(safe) / safe)
+
+
+@implements(np.isclose)
+def _isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
+    close = np.abs(a - b) <= atol + rtol * np.abs(b)
+    close = close | (a == b)
+    return close | (np.isnan(a) & np.isnan(b)) if equal_nan else close
+
+
+@implements(np.allclose)
+def _allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    return bool(np.all(np.isclose(a, b, rtol, atol, equal_nan)))
+
+
+@implements(np.array_equal)
+def _array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> bool:
+    if np.shape(a1) != np.shape(a2):
+        return False
+    return bool(np.all((a1 == a2) | (np.isnan(a1) & np.isnan(a2)) if equal_nan else a1 == a2))
+
+
+# -- shape --------------------------------------------------------------------------------------------------------
+
+
+@implements(np.reshape)
+def _reshape(a: Any, shape: Any = None, order: str = "C", *, copy: Any = None) -> Any:
+    x = as_traced(a)
+    sizes = (shape,) if np.ndim(shape) == 0 else tuple(shape)
+    sizes = tuple(operator.index(size) for size in sizes)
+    known = math.prod(size for size in sizes if size != -1)
+    if sizes.count(-1) == 1 and known and x.size % known == 0:
+        sizes = tuple(x.size // known if size == -1 else size for size in sizes)
+    if order == "F":
+        return np.transpose(np.reshape(np.transpose(x), sizes[::-1]))
+    if order != "C" and order != "A":
+        raise UnsupportedError(f"np.reshape: order={order!r} is not supported with traced arrays{at()}")
+    if sizes.count(-1) or math.prod(sizes) != x.size:
+        raise ShapeError(f"cannot reshape {x.shape} (size {x.size}) into {tuple(sizes)}{at()}")
+    return record(reshape, x, shape=sizes)
+
+
+@implements(np.ravel)
+def _ravel(a: Any, order: str = "C") -> Any:
+    return np.reshape(as_traced(a), (as_traced(a).size,), order="C" if order == "K" else order)
+
+
+@implements(np.transpose, np.permute_dims)
+def _transpose(a: Any, axes: Any = None) -> Any:
+    x = as_traced(a)
+    return permuted(x, range(x.ndim)[::-1] if axes is None else [_axis(k, x.ndim) for k in axes])
+
+
+@implements(np.matrix_transpose, np.linalg.matrix_transpose)
+def _matrix_transpose(x: Any) -> Any:
+    return as_traced(x).mT
+
+
+@implements(np.swapaxes)
+def _swapaxes(a: Any, axis1: int, axis2: int) -> Any:
+    order = list(range(a.ndim))
+    one, two = _axis(axis1, a.ndim), _axis(axis2, a.ndim)
+    order[one], order[two] = two, one
+    return permuted(a, order)
+
+
+@implements(np.moveaxis)
+def _moveaxis(a: Any, source: Any, destination: Any) -> Any:
+    sources = np.lib.array_utils.normalize_axis_tuple(source, a.ndim)
+    places = np.lib.array_utils.normalize_axis_tuple(destination, a.ndim)
+    order = [k for k in range(a.ndim) if k not in sources]
+    for place, k in sorted(zip(places, sources, strict=True)):
+        order.insert(place, k)
+    return permuted(a, order)
+
+
+@implements(np.squeeze)
+def _squeeze(a: Any, axis: Axis = None) -> Any:
+    axes = [k for k, size in enumerate(a.shape) if size == 1] if axis is None else _axes(axis, a.ndim)
+    if any(a.shape[k] != 1 for k in axes):
+        raise ShapeError(f"np.squeeze: shape {a.shape} has no axis of length 1 at {axis}{at()}")
+    return np.reshape(a, [size for k, size in enumerate(a.shape) if k not in axes])
+
+
+@implements(np.expand_dims)
+def _expand_dims(a: Any, axis: Any) -> Any:
+    places = np.lib.array_utils.normalize_axis_tuple(axis, a.ndim + np.size(axis))
+    sizes = iter(a.shape)
+    return np.reshape(a, [1 if k in places else next(sizes) for k in range(a.ndim + len(places))])
+
+
+@implements(np.broadcast_to)
+def _broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
+    shape = (operator.index(shape),) if np.ndim(shape) == 0 else tuple(map(operator.index, shape))
+    return array if shape == array.shape else record(broadcast_to, array, shape=shape)
+
+
+@implements(np.broadcast_arrays)
+def _broadcast_arrays(*args: Any, subok: bool = False) -> Any:
+    shape = np.broadcast_shapes(*(np.shape(arg) for arg in args))
+    return tuple(np.broadcast_to(arg, shape) for arg in args)
+
+
+def _at_least(count: int, place: Callable[[int], tuple[Any, ...]]) -> Callable[..., Any]:
+    def rule(*arrays: Any) -> Any:
+        found = [a if np.ndim(a) >= count else as_traced(a, *arrays)[place(np.ndim(a))] for a in arrays]
+        return found[0] if len(found) == 1 else tuple(found)
+
+    return rule
+
+
+_ALL = slice(None)
+implements(np.atleast_1d)(_at_least(1, lambda n: (None,)))
+implements(np.atleast_2d)(_at_least(2, lambda n: (None,) * (2 - n)))
+implements(np.atleast_3d)(_at_least(3, lambda n: [(None, None, None), (None, _ALL, None), (_ALL, _ALL, None)][n]))
+
+
+@implements(np.concatenate)
+def _concatenate(arrays: Sequence[Any], axis: int | None = 0, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+    parts = [stacked(part) if isinstance(part, list | tuple) else part for part in arrays]
+    if axis is None:
+        parts, axis = [np.ravel(part) for part in parts], 0
+    if any(np.ndim(part) == 0 for part in parts):
+        raise ShapeError(f"np.concatenate: zero-dimensional arrays cannot be concatenated{at()}; use np.stack")
+    shapes = [np.shape(part) for part in parts]
+    axis = _axis(axis, len(shapes[0]))
+    if any(len(s) != len(shapes[0]) or s[:axis] + s[axis + 1 :] != shapes[0][:axis] + shapes[0][axis + 1 :] for s in shapes):
+        raise ShapeError(f"np.concatenate: shapes {' and '.join(map(str, shapes))} differ outside axis {axis}{at()}")
+    if dtype is not None:
+        parts = [cast(as_traced(part, *arrays), dtype) for part in parts]
+    return record(concatenate, *parts, axis=axis)
+
+
+@implements(np.stack)
+def _stack(arrays: Sequence[Any], axis: int = 0, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+    parts = [stacked(part) if isinstance(part, list | tuple) else part for part in arrays]
+    shapes = {np.shape(part) for part in parts}
+    if len(shapes) > 1:
+        raise ShapeError(f"np.stack: all shapes must be equal, got {' and '.join(map(str, sorted(shapes)))}{at()}")
+    axis = _axis(axis, len(shapes.pop()) + 1)
+    return np.concatenate([np.expand_dims(part, axis) for part in parts], axis=axis, dtype=dtype)
+
+
+@implements(np.vstack)
+def _vstack(tup: Sequence[Any]) -> Any:
+    return np.concatenate([np.atleast_2d(part) for part in tup], axis=0)
+
+
+@implements(np.hstack)
+def _hstack(tup: Sequence[Any]) -> Any:
+    parts = [np.atleast_1d(part) for part in tup]
+    return np.concatenate(parts, axis=0 if parts[0].ndim == 1 else 1)
+
+
+@implements(np.dstack)
+def _dstack(tup: Sequence[Any]) -> Any:
+    return np.concatenate([np.atleast_3d(part) for part in tup], axis=2)
+
+
+@implements(np.column_stack)
+def _column_stack(tup: Sequence[Any]) -> Any:
+    parts = [part if np.ndim(part) > 1 else np.reshape(part, (np.size(part), 1)) for part in tup]
+    return np.concatenate(parts, axis=1)
+
+
+@implements(np.block)
+def _block(arrays: Any) -> Any:
+    def depth(part: Any) -> int:
+        return 1 + max(map(depth, part)) if isinstance(part, list) else 0
+
+    def join(part: Any, level: int) -> Any:
+        if level == 0:
+            return part
+        return np.concatenate([join(each, level - 1) for each in part], axis=-level)
+
+    levels = depth(arrays)
+
+    def widened(part: Any) -> Any:
+        if isinstance(part, list):
+            return [widened(each) for each in part]
+        missing = levels - np.ndim(part)
+        return np.reshape(part, (*[1] * missing, *np.shape(part))) if missing > 0 else part
+
+    return join(widened(arrays), levels)
+
+
+@implements(np.append)
+def _append(arr: Any, values: Any, axis: int | None = None) -> Any:
+    values = stacked(values) if isinstance(values, list | tuple) else values
+    if axis is None:
+        return np.concatenate([np.ravel(arr), np.ravel(values)])
+    return np.concatenate([arr, values], axis=axis)
+
+
+@implements(np.array_split)
+def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    axis = _axis(axis, ary.ndim)
+    size = ary.shape[axis]
+    if np.ndim(indices_or_sections) == 0:
+        each, extra = divmod(size, operator.index(indices_or_sections))
+        cuts = np.cumsum([each + (k < extra) for k in range(indices_or_sections)])[:-1].tolist()
+    else:
+        cuts = list(indices_or_sections)
+    bounds = [0, *cuts, size]
+    lead = (_ALL,) * axis
+    return [ary[(*lead, slice(a, b))] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+
+
+@implements(np.split)
+def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    if np.ndim(indices_or_sections) == 0 and ary.shape[axis] % indices_or_sections:
+        raise ShapeError(f"np.split: axis {axis} of shape {ary.shape} has no {indices_or_sections} equal parts{at()}")
+    return np.array_split(ary, indices_or_sections, axis)
+
+
+implements(np.hsplit)(lambda ary, parts: np.split(ary, parts, 0 if ary.ndim == 1 else 1))
+implements(np.vsplit)(lambda ary, parts: np.split(ary, parts, 0))
+implements(np.dsplit)(lambda ary, parts: np.split(ary, parts, 2))
+implements(np.unstack)(lambda x, /, *, axis=0: tuple(np.moveaxis(x, axis, 0)))
+
+
+@implements(np.tile)
+def _tile(A: Any, reps: Any) -> Any:
+    reps = (reps,) if np.ndim(reps) == 0 else tuple(reps)
+    rank = max(A.ndim, len(reps))
+    reps = (1,) * (rank - len(reps)) + reps
+    shape = (1,) * (rank - A.ndim) + A.shape
+    x = np.reshape(A, [size for pair in zip([1] * rank, shape, strict=True) for size in pair])
+    x = np.broadcast_to(x, [size for pair in zip(reps, shape, strict=True) for size in pair])
+    return np.reshape(x, [r * size for r, size in zip(reps, shape, strict=True)])
+
+
+@implements(np.repeat)
+def _repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
+    if axis is None:
+        a, axis = np.ravel(a), 0
+    return np.take(a, np.repeat(np.arange(a.shape[axis]), repeats), axis=axis)
+
+
+@implements(np.flip)
+def _flip(m: Any, axis: Axis = None) -> Any:
+    axes = _axes(axis, m.ndim)
+    return np.copy(m[tuple(slice(None, None, -1) if k in axes else _ALL for k in range(m.ndim))])
+
+
+implements(np.fliplr)(lambda m: np.flip(m, 1))
+implements(np.flipud)(lambda m: np.flip(m, 0))
+
+
+@implements(np.rot90)
+def _rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
+    one, two = axes
+    for _ in range(k % 4):
+        m = np.flip(np.swapaxes(m, one, two), one)
+    return m
+
+
+@implements(np.roll)
+def _roll(a: Any, shift: Any, axis: Any = None) -> Any:
+    if axis is None:
+        return np.reshape(np.roll(np.ravel(a), shift, 0), a.shape)
+    shifts, axes = np.broadcast_arrays(shift, axis)
+    for by, k in zip(shifts.ravel().tolist(), axes.ravel().tolist(), strict=True):
+        k = _axis(k, a.ndim)
+        by %= max(a.shape[k], 1)
+        lead = (_ALL,) * k
+        if by:
+            a = np.concatenate([a[(*lead, slice(-by, None))], a[(*lead, slice(None, -by))]], axis=k)
+    return a
+
+
+@implements(np.pad)
+def _pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0) -> Any:
+    widths = np.broadcast_to(np.asarray(pad_width), (array.ndim, 2)).tolist()
+    shape = tuple(size + before + after for size, (before, after) in zip(array.shape, widths, strict=True))
+    if mode != "constant":
+        places = np.pad(np.arange(array.size).reshape(array.shape), widths, mode=mode)
+        return np.ravel(array)[places]
+    index = tuple((before, before + size, 1) for size, (before, _) in zip(array.shape, widths, strict=True))
+    placed = record(embed, array, shape=shape, index=index)
+    if np.ndim(constant_values) == 0 and not isinstance(constant_values, TracedArray) and constant_values == 0:
+        return placed
+    if np.ndim(constant_values):
+        raise UnsupportedError(f"np.pad: only one constant value is supported with traced arrays{at()}")
+    inside = np.pad(np.ones(array.shape, bool), widths)
+    return np.where(inside, placed, constant_values)
+
+
+@implements(np.diagonal, np.linalg.diagonal)
+def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    x = np.moveaxis(a, (axis1, axis2), (0, 1))
+    rows = np.arange(max(min(x.shape[0] + min(offset, 0), x.shape[1] - max(offset, 0)), 0))
+    return np.moveaxis(record(gather, x, rows - min(offset, 0), rows + max(offset, 0)), 0, -1)
+
+
+FUNCTIONS[np.linalg.diagonal] = lambda x, /, *, offset=0: np.diagonal(x, offset, -2, -1)
+
+
+@implements(np.diag)
+def _diag(v: Any, k: int = 0) -> Any:
+    if v.ndim != 1:
+        return np.diagonal(v, k)
+    rows = np.arange(v.size)
+    size = v.size + abs(k)
+    return record(structural.scatter_add, v, rows - min(k, 0), rows + max(k, 0), shape=(size, size))
+
+
+implements(np.diagflat)(lambda v, k=0: np.diag(np.ravel(v), k))
+implements(np.trace)(lambda a, offset=0, axis1=0, axis2=1: np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1))
+FUNCTIONS[np.linalg.trace] = lambda x, /, *, offset=0: np.trace(x, offset, -2, -1)
+
+
+@implements(np.tril)
+def _tril(m: Any, k: int = 0) -> Any:
+    return np.where(np.tri(*m.shape[-2:], k=k, dtype=bool), m, m.dtype.type(0))
+
+
+@implements(np.triu)
+def _triu(m: Any, k: int = 0) -> Any:
+    return np.where(np.tri(*m.shape[-2:], k=k - 1, dtype=bool), m.dtype.type(0), m)
+
+
+@implements(np.diff)
+def _diff(a: Any, n: int = 1, axis: int = -1) -> Any:
+    lead = (_ALL,) * _axis(axis, a.ndim)
+    for _ in range(n):
+        a = a[(*lead, slice(1, None))] - a[(*lead, slice(None, -1))]
+    return a
+
+
+@implements(np.trapezoid)
+def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+    y = np.moveaxis(as_traced(y, x, dx), axis, -1)
+    steps = dx if x is None else np.diff(x if np.ndim(x) == 1 else np.moveaxis(x, axis, -1))
+    return np.sum((y[..., 1:] + y[..., :-1]) * steps, axis=-1) / 2
+
+
+# -- creation from traced arrays --------------------------------------------------------------------------------------
+
+
+def _constant(like: TracedArray, value: np.ndarray) -> TracedArray:
+    return TracedArray(like.builder, like.builder.constant(value))
+
+
+@implements(np.zeros_like)
+def _zeros_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None) -> Any:
+    return _constant(a, np.zeros(a.shape if shape is None else shape, dtype or a.dtype))
+
+
+@implements(np.empty_like)
+def _empty_like(prototype: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *,
+                device: Any = None) -> Any:  # fmt: skip
+    return np.zeros_like(prototype, dtype=dtype, shape=shape)
+
+
+@implements(np.ones_like)
+def _ones_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None) -> Any:
+    return _constant(a, np.ones(a.shape if shape is None else shape, dtype or a.dtype))
+
+
+@implements(np.full_like)
+def _full_like(a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *,
+               device: Any = None) -> Any:  # fmt: skip
+    filled = np.broadcast_to(as_traced(fill_value, a), a.shape if shape is None else shape)
+    return np.copy(cast(filled, dtype or a.dtype))
+
+
+def _created(function: Callable[..., np.ndarray], like: TracedArray, *args: Any, **kwargs: Any) -> TracedArray:
+    """Return what ``function(..., like=traced)`` makes: an array of that graph, which can be written into."""
+    return _constant(like, function(*args, **kwargs))
+
+
+def _array(like: TracedArray, a: Any, dtype: Any = None, **kwargs: Any) -> TracedArray:
+    x = traced(like.builder, stacked(a) if holds_traced(a) else np.array(a))
+    return np.copy(x if dtype is None else cast(x, dtype))
+
+
+def _full(like: TracedArray, shape: Any, fill_value: Any, dtype: Any = None, **kwargs: Any) -> TracedArray:
+    x = np.broadcast_to(traced(like.builder, fill_value), shape)
+    return np.copy(x if dtype is None else cast(x, dtype))
+
+
+CREATORS.update({f: functools.partial(_created, f) for f in (np.zeros, np.ones, np.empty, np.eye, np.identity, np.tri, np.arange)})
+CREATORS.update({np.array: _array, np.asarray: _array, np.asanyarray: _array, np.ascontiguousarray: _array, np.full: _full})
+
+
+@implements(np.linspace)
+def _linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
+    steps = np.linspace(0.0, 1.0, num, endpoint=endpoint)
+    steps = steps.reshape((num, *[1] * max(np.ndim(start), np.ndim(stop))))
+    return np.moveaxis(start * (1 - steps) + stop * steps, 0, axis)
+
+
+@implements(np.meshgrid)
+def _meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> Any:
+    count = len(xi)
+    parts = [np.reshape(x, [-1 if k == axis else 1 for k in range(count)]) for axis, x in enumerate(xi)]
+    parts = parts if sparse else np.broadcast_arrays(*parts)
+    return tuple(np.swapaxes(part, 0, 1) if indexing == "xy" and count > 1 else part for part in parts)
+
+
+@implements(np.copy)
+def _copy(a: Any, order: str = "K", subok: bool = False) -> Any:
+    return TracedArray(a.builder, a.node)
+
+
+@implements(np.astype)
+def _astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
+    x = as_traced(x)
+    return np.copy(x) if x.dtype == np.dtype(dtype) else cast(x, dtype)
+
+
+# -- products -----------------------------------------------------------------------------------------------------------
+
+
+@implements(np.dot)
+def _dot(a: Any, b: Any) -> Any:
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        return np.multiply(a, b)
+    if np.ndim(a) <= 2 and np.ndim(b) <= 2:
+        return record(matmul, a, b)
+    return np.tensordot(a, b, axes=([np.ndim(a) - 1], [max(np.ndim(b) - 2, 0)]))
+
+
+@implements(np.inner)
+def _inner(a: Any, b: Any) -> Any:
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        return np.multiply(a, b)
+    return np.tensordot(a, b, axes=([np.ndim(a) - 1], [np.ndim(b) - 1]))
+
+
+@implements(np.vdot)
+def _vdot(a: Any, b: Any) -> Any:
+    return record(matmul, np.conj(np.ravel(a)), np.ravel(b))
+
+
+@implements(np.vecdot, np.linalg.vecdot)
+def _vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
+    return np.sum(np.conj(x1) * x2, axis=axis)
+
+
+FUNCTIONS[np.linalg.matmul] = FUNCTIONS[np.matmul]
+implements(np.outer, np.linalg.outer)(lambda a, b: np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1)))
+
+
+@implements(np.tensordot, np.linalg.tensordot)
+def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    rank_a, rank_b = np.ndim(a), np.ndim(b)
+    if np.ndim(axes) == 0 and not isinstance(axes, tuple | list):
+        axes = (range(rank_a - axes, rank_a), range(axes))
+    one, two = ([each] if np.ndim(each) == 0 else list(each) for each in axes)
+    one, two = [k % rank_a for k in one], [k % rank_b for k in two]
+    labels = [chr(97 + k) for k in range(rank_a)]
+    others = [chr(65 + k) for k in range(rank_b)]
+    for k, j in zip(one, two, strict=True):
+        if np.shape(a)[k] != np.shape(b)[j]:
+            raise ShapeError(f"np.tensordot: shapes {np.shape(a)} and {np.shape(b)} differ on axes {k} and {j}{at()}")
+        others[j] = labels[k]
+    result = [c for k, c in enumerate(labels) if k not in one] + [c for k, c in enumerate(others) if k not in two]
+    return record(einsum_op, a, b, subscripts=f"{''.join(labels)},{''.join(others)}->{''.join(result)}")
+
+
+@implements(np.einsum)
+def _einsum(*operands: Any, optimize: Any = False, dtype: Any = None) -> Any:
+    subscripts, *arrays = operands
+    if not isinstance(subscripts, str):
+        raise UnsupportedError(f"np.einsum: give the subscripts as a string{at()}")
+    terms, result = _subscripts(subscripts, arrays)
+    arrays = [_distinct(array, term) for array, term in zip(arrays, terms, strict=True)]
+    pairs = [(array, "".join(dict.fromkeys(term))) for array, term in zip(arrays, terms, strict=True)]
+    order = np.einsum_path(",".join(term for _, term in pairs) + "->" + result,
+                           *(np.broadcast_to(0.0, np.shape(array)) for array, _ in pairs), optimize="greedy")[0][1:]  # fmt: skip
+    for step in order if len(pairs) > 1 else []:
+        chosen = [pairs[k] for k in sorted(step, reverse=True)]
+        pairs = [pair for k, pair in enumerate(pairs) if k not in step]
+        total = chosen[0]
+        for k, other in enumerate(chosen[1:]):
+            remaining = {*result, *(c for _, term in [*pairs, *chosen[k + 2 :]] for c in term)}
+            total = _einsum_pair(total, other, remaining)
+        pairs.append(total)
+    array, term = pairs[0]
+    summed = tuple(k for k, c in enumerate(term) if c not in result)
+    array = np.sum(array, axis=summed) if summed else array
+    kept = [c for c in term if c in result]
+    return np.transpose(array, [kept.index(c) for c in result]) if kept != list(result) else array
+
+
+def _subscripts(text: str, arrays: Sequence[Any]) -> tuple[list[str], str]:
+    """Return one letter per axis for each operand and for the result; an ellipsis gets letters of its own."""
+    text = text.replace(" ", "")
+    inputs, arrow, result = text.partition("->")
+    terms = inputs.split(",")
+    if len(terms) != len(arrays):
+        raise ShapeError(f"np.einsum: {len(terms)} terms in {text!r} for {len(arrays)} operands{at()}")
+    free = [chr(c) for c in (*range(65, 91), *range(97, 123)) if chr(c) not in text]
+    ranks = [np.ndim(array) - len(term.replace("...", "")) for array, term in zip(arrays, terms, strict=True)]
+    dots = "".join(free[: max([0, *(rank for rank, term in zip(ranks, terms, strict=True) if "..." in term)])])
+    if not arrow:
+        letters = inputs.replace(",", "").replace("...", "")
+        result = "..." * ("..." in inputs) + "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
+    terms = [term.replace("...", dots[len(dots) - rank :] if rank else "") for term, rank in zip(terms, ranks, strict=True)]
+    for term, array in zip(terms, arrays, strict=True):
+        if len(term) != np.ndim(array):
+            raise ShapeError(f"np.einsum: {text!r} does not fit shape {np.shape(array)}{at()}")
+    return terms, result.replace("...", dots)
+
+
+def _distinct(array: Any, term: str) -> Any:
+    """Take the diagonal where a letter is repeated in one term."""
+    for letter in dict.fromkeys(term):
+        while term.count(letter) > 1:
+            one = term.index(letter)
+            two = term.index(letter, one + 1)
+            array = np.moveaxis(np.diagonal(array, axis1=one, axis2=two), -1, one)
+            term = term[:two] + term[two + 1 :]
+    return array
+
+
+def _einsum_pair(one: tuple[Any, str], two: tuple[Any, str], remaining: set[str]) -> tuple[Any, str]:
+    """Multiply two factors and sum over the letters that nobody needs any more; axes of length 1 broadcast."""
+    (a, a_term), (b, b_term) = one, two
+    for letter in set(a_term) & set(b_term):
+        sizes = np.shape(a)[a_term.index(letter)], np.shape(b)[b_term.index(letter)]
+        if sizes[0] != sizes[1] and 1 not in sizes:
+            raise ShapeError(f"np.einsum: axis {letter!r} has lengths {sizes[0]} and {sizes[1]}{at()}")
+        if sizes[0] != sizes[1]:
+            if sizes[0] == 1:
+                a, a_term = np.squeeze(a, a_term.index(letter)), a_term.replace(letter, "")
+            else:
+                b, b_term = np.squeeze(b, b_term.index(letter)), b_term.replace(letter, "")
+    result = "".join(c for c in dict.fromkeys(a_term + b_term) if c in remaining)
+    if not holds_traced([a, b]):
+        return np.einsum(f"{a_term},{b_term}->{result}", a, b), result
+    return record(einsum_op, a, b, subscripts=f"{a_term},{b_term}->{result}"), result
+
+
+@implements(np.kron)
+def _kron(a: Any, b: Any) -> Any:
+    rank = max(np.ndim(a), np.ndim(b))
+    shapes = [(1,) * (rank - np.ndim(x)) + np.shape(x) for x in (a, b)]
+    left = np.reshape(a, [size for pair in zip(shapes[0], [1] * rank, strict=True) for size in pair])
+    right = np.reshape(b, [size for pair in zip([1] * rank, shapes[1], strict=True) for size in pair])
+    return np.reshape(left * right, [m * n for m, n in zip(*shapes, strict=True)])
+
+
+@implements(np.cross)
+def _cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    a, b = np.moveaxis(a, axisa, -1), np.moveaxis(b, axisb, -1)
+    if a.shape[-1] != 3 or b.shape[-1] != 3:
+        raise ShapeError(f"np.cross: both need length 3 along the axis, got {a.shape} and {b.shape}{at()}")
+    (a0, a1, a2), (b0, b1, b2) = ([x[..., k] for k in range(3)] for x in (a, b))
+    parts = [a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0]
+    return np.moveaxis(np.stack(parts, axis=-1), -1, axisc)
+
+
+@implements(np.linalg.multi_dot)
+def _multi_dot(arrays: Sequence[Any]) -> Any:
+    if len(arrays) > 2:
+        shapes = [np.broadcast_to(0.0, np.shape(array)) for array in arrays]
+        letters = [chr(97 + k) for k in range(len(arrays) + 1)]
+        terms = [letters[k] + letters[k + 1] for k in range(len(arrays))]
+        if shapes[0].ndim == 1:
+            terms[0] = letters[1]
+        if shapes[-1].ndim == 1:
+            terms[-1] = letters[-2]
+        return np.einsum(",".join(terms), *arrays)
+    return functools.reduce(lambda a, b: np.matmul(a, b), arrays)
+
+
+@implements(np.linalg.matrix_power)
+def _matrix_power(a: Any, n: int) -> Any:
+    if n < 0:
+        a, n = np.linalg.inv(a), -n
+    if n == 0:
+        return np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape)
+    result = None
+    while n:
+        if n & 1:
+            result = a if result is None else result @ a
+        a, n = a @ a if n > 1 else a, n >> 1
+    return result
+
+
+# -- linear algebra ---------------------------------------------------------------------------------------------------------
+
+
+def _square(x: Any, name: str) -> TracedArray:
+    x = as_traced(x)
+    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
+        raise ShapeError(f"np.linalg.{name}: a square matrix is needed, got shape {x.shape}{at()}")
+    return x if x.dtype.kind in "fc" else cast(x, float)
+
+
+@implements(np.linalg.solve)
+def _solve(a: Any, b: Any) -> Any:
+    a, b = _square(as_traced(a, b), "solve"), as_traced(b, a)
+    vector = b.ndim == 1
+    if (b.shape[0] if vector else b.shape[-2]) != a.shape[-1]:
+        raise ShapeError(f"np.linalg.solve: {a.shape} and {b.shape} do not fit{at()}")
+    x = record(linalg.solve, a, np.reshape(b, (-1, 1)) if vector else b)
+    return np.reshape(x, x.shape[:-1]) if vector else x
+
+
+implements(np.linalg.inv)(lambda a: record(linalg.inv, _square(a, "inv")))
+implements(np.linalg.det)(lambda a: record(linalg.det, _square(a, "det")))
+
+
+@implements(np.linalg.cholesky)
+def _cholesky(a: Any, /, *, upper: bool = False) -> Any:
+    factor = record(linalg.cholesky, _square(a, "cholesky"))
+    return np.conj(factor.mT) if upper else factor
+
+
+@implements(np.linalg.slogdet)
+def _slogdet(a: Any) -> Any:
+    both = _several(linalg.slogdet, _square(a, "slogdet"))
+    return np.linalg.slogdet(np.eye(1)).__class__(*both)
+
+
+def _several(op: ir.Op, x: TracedArray, **params: Any) -> list[TracedArray]:
+    """Apply an op with several results."""
+    results = record(op, x, **params)
+    return [record(ir.ITEM, results, index=k) for k in range(len(results.node.spec))]
+
+
+# -- order and search ---------------------------------------------------------------------------------------------------------
+
+
+@implements(np.argsort)
+def _argsort(a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
+    if axis is None:
+        a, axis = np.ravel(a), 0
+    return record(reduction.argsort, a, axis=_axis(axis, a.ndim))
+
+
+@implements(np.sort)
+def _sort(a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
+    if axis is None:
+        a, axis = np.ravel(a), 0
+    return np.take_along_axis(a, np.argsort(a, axis), axis)
+
+
+def _place(op: ir.Op) -> Callable[..., Any]:
+    def rule(a: Any, axis: int | None = None, *, keepdims: Any = False) -> Any:
+        x = np.ravel(a) if axis is None else as_traced(a)
+        k = _axis(0 if axis is None else axis, x.ndim)
+        axes = tuple(range(a.ndim)) if axis is None else (k,)
+        return _keep(record(op, x, axis=k), a, axes, keepdims)
+
+    return rule
+
+
+implements(np.argmax)(_place(reduction.argmax))
+implements(np.argmin)(_place(reduction.argmin))
+
+
+@implements(np.take)
+def _take(a: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
+    x = as_traced(a, indices)
+    if axis is None:
+        x, axis = np.ravel(x), 0
+    if mode != "raise":
+        size = x.shape[_axis(axis, x.ndim)]
+        indices = np.clip(indices, 0, size - 1) if mode == "clip" else np.asarray(indices) % size
+    return x[(*(_ALL,) * _axis(axis, x.ndim), indices if isinstance(indices, TracedArray) else np.asarray(indices))]
+
+
+@implements(np.take_along_axis)
+def _take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
+    x = as_traced(arr, indices)
+    if axis is None:
+        x, axis = np.ravel(x), 0
+    axis = _axis(axis, x.ndim)
+    key: list[Any] = []
+    for k, size in enumerate(x.shape):
+        length = np.shape(indices)[k]
+        along = np.arange(size if length == 1 else length)
+        key.append(indices if k == axis else along.reshape([-1 if j == k else 1 for j in range(x.ndim)]))
+    return x[tuple(key)]
+
+
+@implements(np.nonzero)
+def _nonzero(a: Any) -> tuple[np.ndarray, ...]:
+    return np.nonzero(as_traced(a)._look())
+
+
+implements(np.flatnonzero)(lambda a: np.flatnonzero(as_traced(a)._look()))
+implements(np.argwhere)(lambda a: np.argwhere(as_traced(a)._look()))
+
+
+@implements(np.searchsorted)
+def _searchsorted(a: Any, v: Any, side: str = "left") -> Any:
+    return record(host, a, v, function=np.searchsorted, kwargs=(("side", side),))
+
+
+@implements(np.digitize)
+def _digitize(x: Any, bins: Any, right: bool = False) -> Any:
+    return record(host, x, bins, function=np.digitize, kwargs=(("right", right),))
+
+
+# -- questions that need no graph -------------------------------------------------------------------------------------------------
+
+implements(np.shape)(lambda a: a.shape)
+implements(np.ndim)(lambda a: a.ndim)
+implements(np.size)(lambda a, axis=None: a.size if axis is None else a.shape[axis])
+implements(np.iscomplexobj)(lambda x: x.dtype.kind == "c")
+implements(np.isrealobj)(lambda x: x.dtype.kind != "c")
+implements(np.result_type)(
+    lambda *args: np.result_type(*(arg.dtype if isinstance(arg, TracedArray) else arg for arg in args))
+)
+implements(np.can_cast)(
+    lambda from_, to, casting="safe": np.can_cast(from_.dtype if isinstance(from_, TracedArray) else from_, to, casting)
+)
+implements(np.array_repr)(lambda arr, *args, **kwargs: np.array_repr(np.asarray(arr.value), *args, **kwargs))
+implements(np.array_str)(lambda a, *args, **kwargs: np.array_str(np.asarray(a.value), *args, **kwargs))
+implements(np.array2string)(lambda a, *args, **kwargs: np.array2string(np.asarray(a.value), *args, **kwargs))
+implements(np.shares_memory, np.may_share_memory)(lambda a, b, max_work=None: False)
+
+
+@implements(np.copyto)
+def _copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
+    if not isinstance(dst, TracedArray):
+        raise UnsupportedError(
+            f"a plain NumPy array cannot hold traced values{at()}; make it with np.zeros_like(x) or np.full_like(x, t)"
+        )
+    dst[...] = src if where is True else np.where(where, src, dst)
+
+
+def _refuse(name: str) -> Callable[..., Any]:
+    def rule(*args: Any, **kwargs: Any) -> Any:
+        raise UnsupportedError(f"np.{name} writes into its argument, which is not supported{at()}; use np.where or x[i] = v")
+
+    return rule
+
+
+for _function in (np.put, np.place, np.putmask, np.put_along_axis, np.fill_diagonal):
+    implements(_function)(_refuse(_function.__name__))

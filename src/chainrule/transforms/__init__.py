@@ -1,0 +1,1 @@
+"""Programs into other programs: derivatives and batches, one idea per file."""

@@ -1,0 +1,97 @@
+"""Whole Jacobians: every direction of a sweep at once, as one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from chainrule import ir
+from chainrule.edges import pull, push, zeros
+from chainrule.errors import GraphError
+from chainrule.ir import Node, Program
+from chainrule.transforms.eliminate import eliminate
+from chainrule.types import Spec
+
+MODES = ("auto", "forward", "reverse", "eliminate")
+
+
+def jacobian(program: Program, mode: str = "auto", order: Iterable[Node] | str = "reverse") -> Program:
+    """Return the program of all partials: for each output and each input an array of both shapes together.
+
+    Args:
+        program: The function.
+        mode: "forward" (a sweep per input element), "reverse" (a sweep per output element), "eliminate"
+            (vertex elimination in the given order), or "auto": the one of the first two with fewer sweeps.
+        order: Order of elimination.
+
+    Raises:
+        GraphError: unknown mode.
+    """
+    if mode not in MODES:
+        raise GraphError(f"mode {mode!r}: expected one of {', '.join(MODES)}")
+    if mode == "auto":
+        mode = choose(program)
+    if mode == "eliminate":
+        rows = eliminate(program, order)
+        found = [
+            [None if edge is None else edge.dense(program.builder) for edge in row] for row in rows
+        ]
+    else:
+        found = _forward(program) if mode == "forward" else _reverse(program)
+    outputs = []
+    for y, row in zip(program.outputs, found, strict=True):
+        for x, partials in zip(program.inputs, row, strict=True):
+            dtype = np.result_type(y.dtype if y.spec.is_inexact else x.dtype, x.dtype)
+            spec = Spec((*y.shape, *x.shape), dtype)
+            outputs.append(zeros(program.builder, spec) if partials is None else partials.broadcast_to(spec.shape))
+    return Program(program.inputs, tuple(outputs), program.builder)
+
+
+def choose(program: Program) -> str:
+    """Return the mode with fewer sweeps: forward has one per input element, reverse one per output element."""
+    columns = sum(node.spec.size for node in program.inputs)
+    rows = sum(node.spec.size for node in program.outputs)
+    return "forward" if columns <= rows else "reverse"
+
+
+def _forward(program: Program) -> list[list[Node | None]]:
+    columns = []
+    for x in program.inputs:
+        dots = _sweep(x, lambda dot, x=x: push({x: dot}, program.outputs))
+        columns.append([_columns_last(dot, y, x) for dot, y in zip(dots, program.outputs, strict=True)])
+    return [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in program.outputs]
+
+
+def _reverse(program: Program) -> list[list[Node | None]]:
+    rows = []
+    for y in program.outputs:
+        if not y.spec.is_inexact:
+            rows.append([None] * len(program.inputs))
+            continue
+        bars = _sweep(y, lambda bar, y=y: pull({y: bar}, program.inputs))
+        rows.append([
+            bar if bar is None else bar.reshape((*y.shape, *x.shape)) for bar, x in zip(bars, program.inputs, strict=True)
+        ])  # fmt: skip
+    return rows
+
+
+def _sweep(end: Node, run: object) -> list[Node | None]:
+    """Run a sweep from the unit vectors of a node; a scalar needs no batch."""
+    builder = end.builder
+    one = builder.constant(end.dtype.type(1))
+    if not end.shape:
+        return run(one)  # type: ignore[operator]
+    size = end.spec.size
+    single = builder.input(end.spec)
+    found = run(single)  # type: ignore[operator]
+    basis = builder.constant(np.eye(size, dtype=end.dtype).reshape(size, *end.shape))
+    some = [node for node in found if node is not None]
+    batched = iter(ir.batch(some, {single: basis}))
+    return [None if node is None else next(batched) for node in found]
+
+
+def _columns_last(dot: Node | None, y: Node, x: Node) -> Node | None:
+    if dot is None or not x.shape:
+        return dot
+    return dot.permute((*range(1, dot.ndim), 0)).reshape((*y.shape, *x.shape))
