@@ -11,7 +11,7 @@ import numpy as np
 from chainrule import tree
 from chainrule.errors import DtypeError, NotDifferentiableError, ShapeError
 from chainrule.interpret import run
-from chainrule.ir import Node, Program
+from chainrule.ir import CONSTANT, INPUT, Node, Program
 from chainrule.ops.host import stop_gradient as stop_gradient_op
 from chainrule.trace import Traced, TracedArray, differentiable, record, trace_function
 from chainrule.transforms.forward import forward
@@ -70,13 +70,11 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, *, has_aux: bo
         y = _scalar(traced)
         backward = reverse(Program(traced.program.inputs, (y,), traced.program.builder))
         program = Program(backward.inputs, (*traced.program.outputs, *backward.outputs), backward.builder)
-        found = run(program, [*traced.bound, y.dtype.type(1)])
-        aux = tree.unflatten(traced.aux, found[1 : len(traced.program.outputs)])
-        bars = found[len(traced.program.outputs) :]
-        gradients = _arguments(traced, [_own(bar, like) for bar, like in zip(bars, traced.bound, strict=True)])
+        value, *found = _run(program, [*traced.bound, y.dtype.type(1)])
+        count = len(found) - len(backward.outputs)
+        gradients = _arguments(traced, found[count:])
         derivative = gradients[0] if isinstance(argnums, int) else gradients
-        value = _own(found[0])
-        return ((value, aux), derivative) if has_aux else (value, derivative)
+        return ((value, traced.rebuild_aux(found[:count])), derivative) if has_aux else (value, derivative)
 
     return value_and_gradient
 
@@ -114,15 +112,15 @@ def linearize(f: Function, *primals: Any) -> tuple[Any, Function]:
         >>> push(1.0), push(10.0)
         (np.float64(6.0), np.float64(60.0))
     """
-    traced = trace_function(f, primals, range(len(primals)))
+    traced = trace_function(f, tree.map_leaves(_snapshot, primals), range(len(primals)))
     program = forward(traced.program)
 
     def pushforward(*tangents: Any) -> Any:
+        program.builder.verify()
         if len(tangents) != len(primals):
             raise ShapeError(f"{len(primals)} tangents are needed, one per argument; got {len(tangents)}")
         dots = _like(tangents, traced.arguments, [node.spec for node in traced.program.inputs], "tangent")
-        found = run(program, [*traced.bound, *dots])
-        return tree.unflatten(traced.result, map(_own, found))
+        return tree.unflatten(traced.result, _run(program, [*traced.bound, *dots]))
 
     return _values(traced), pushforward
 
@@ -142,14 +140,14 @@ def vjp(f: Function, *primals: Any) -> tuple[Any, Function]:
     References:
         Griewank & Walther, Evaluating Derivatives, 2nd ed. (2008), ch. 3.
     """
-    traced = trace_function(f, primals, range(len(primals)))
+    traced = trace_function(f, tree.map_leaves(_snapshot, primals), range(len(primals)))
     program = reverse(traced.program)
 
     def pullback(y_bar: Any) -> tuple[Any, ...]:
+        program.builder.verify()
         specs = [node.spec for node in traced.program.outputs]
         bars = _like((y_bar,), (traced.result,), specs, "cotangent")
-        found = run(program, [*traced.bound, *bars])
-        return _arguments(traced, [_own(bar, like) for bar, like in zip(found, traced.bound, strict=True)])
+        return _arguments(traced, _run(program, [*traced.bound, *bars]))
 
     return _values(traced), pullback
 
@@ -180,10 +178,10 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0, *, mode: str = "auto
     def all_partials(*args: Any, **kwargs: Any) -> Any:
         places = _positions(argnums, args, "jacobian")
         traced = trace_function(f, args, places, kwargs)
-        found = iter(run(jacobian_program(traced.program, mode), traced.bound))
+        found = iter(_run(jacobian_program(traced.program, mode), traced.bound))
         rows = []
         for _ in traced.program.outputs:
-            row = _arguments(traced, [_own(next(found)) for _ in traced.program.inputs])
+            row = _arguments(traced, [next(found) for _ in traced.program.inputs])
             rows.append(row[0] if isinstance(argnums, int) else row)
         return tree.unflatten(traced.result, rows)
 
@@ -273,7 +271,7 @@ def _scalar(traced: Traced) -> Node:
 
 def _values(traced: Traced) -> Any:
     program = traced.program
-    return tree.unflatten(traced.result, map(_own, run(program, traced.bound)))
+    return tree.unflatten(traced.result, _run(program, traced.bound))
 
 
 def _arguments(traced: Traced, leaves: list[Any]) -> tuple[Any, ...]:
@@ -284,14 +282,25 @@ def _arguments(traced: Traced, leaves: list[Any]) -> tuple[Any, ...]:
     )
 
 
-def _own(value: Any, like: Any = None) -> Any:
-    """Return a result that the caller may keep: no view of anybody's array, a NumPy scalar for a 0-d one."""
-    if isinstance(value, TracedArray):
-        return value
-    value = np.asarray(value)
-    if like is not None and not isinstance(like, TracedArray):
-        value = value.astype(np.asarray(like).dtype, copy=False)
-    return value[()] if value.ndim == 0 else value if value.base is None and value.flags.owndata else value.copy()
+def _run(program: Program, args: Sequence[Any]) -> list[Any]:
+    """Run a program and return arrays that the caller may keep: they share memory with nothing."""
+    taken = {id(arg) for arg in args}
+    results = []
+    for node, value in zip(program.outputs, run(program, args), strict=True):
+        if not isinstance(value, TracedArray):
+            value = np.asarray(value)
+            if not value.ndim:
+                value = value[()]
+            elif value is node.value or node.op in (INPUT, CONSTANT) or value.base is not None or id(value) in taken:
+                value = value.copy()
+            taken.add(id(value))
+        results.append(value)
+    return results
+
+
+def _snapshot(leaf: Any) -> Any:
+    """Return a copy of an array, for derivatives that are evaluated after the caller may have overwritten it."""
+    return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
 
 
 def _like(values: Sequence[Any], structures: Sequence[Any], specs: Sequence[Spec], what: str) -> list[Any]:

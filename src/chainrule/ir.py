@@ -61,11 +61,15 @@ class Op:
     """Name of the native instruction or function that computes one element, where there is one."""
 
     def __call__(self, *args: Any, **params: Any) -> Node:
-        """Apply the op to nodes (and numbers among them) in the newest builder among theirs."""
-        builder = max((arg.builder for arg in args if isinstance(arg, Node)), key=lambda b: b.serial)
-        dtypes = [arg.spec.dtype for arg in args if isinstance(arg, Node)]
-        nodes = tuple(arg if isinstance(arg, Node) else builder.constant(arg, dtypes) for arg in args)
-        return builder.emit(self, nodes, params)
+        """Apply the op to nodes of one builder, and numbers among them."""
+        nodes = [arg for arg in args if isinstance(arg, Node)]
+        builder = nodes[0].builder
+        if len(nodes) < len(args):
+            dtypes = [node.spec.dtype for node in nodes]
+            return builder.emit(
+                self, tuple(arg if isinstance(arg, Node) else builder.constant(arg, dtypes) for arg in args), params
+            )
+        return builder.emit(self, args, params)
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"

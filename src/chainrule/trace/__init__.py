@@ -26,18 +26,24 @@ class Traced:
 
     Attributes:
         program: Inputs are the leaves of the differentiated arguments; outputs the leaves of the result, then
-            those of the auxiliary result.
+            the traced ones of the auxiliary result.
         bound: What the inputs stand for: a value, or a traced array of an outer function.
         arguments: Structure of each differentiated argument.
         result: Structure of the result.
-        aux: Structure of the auxiliary result.
+        aux: Leaves of the auxiliary result and its structure.
     """
 
     program: Program
     bound: tuple[Any, ...]
     arguments: tuple[Any, ...]
     result: Any
-    aux: Any
+    aux: tuple[list[Any], Any]
+
+    def rebuild_aux(self, found: Sequence[Any]) -> Any:
+        """Return the auxiliary result with values in the place of its traced arrays; the rest as it was."""
+        leaves, structure = self.aux
+        rest = iter(found)
+        return tree.unflatten(structure, [next(rest) if isinstance(leaf, TracedArray) else leaf for leaf in leaves])
 
 
 def trace_function(
@@ -71,7 +77,9 @@ def trace_function(
         handles = []
         for leaf, path in zip(leaves, tree.leaf_paths(args[k]), strict=True):
             leaf = differentiable(leaf, names[k] + path)
-            value = leaf.value if isinstance(leaf, TracedArray) else leaf
+            value = leaf
+            if isinstance(leaf, TracedArray):  # the handle may be assigned to later
+                leaf, value = TracedArray(leaf.builder, leaf.node), leaf.value
             node = builder.input(Spec.of(value), value, names[k] + path, here())
             inputs.append(node)
             bound.append(leaf)
@@ -88,9 +96,9 @@ def trace_function(
     aux_leaves, aux_structure = tree.flatten(aux)
     outputs = tuple(_output(builder, leaf, path) for leaf, path in zip(leaves, tree.leaf_paths(result), strict=True))
     builder.verify()
-    aux_outputs = tuple(lift(builder, leaf) for leaf in aux_leaves)
+    aux_outputs = tuple(lift(builder, leaf) for leaf in aux_leaves if isinstance(leaf, TracedArray))
     program = Program(tuple(inputs), (*outputs, *aux_outputs), builder)
-    return Traced(program, tuple(bound), tuple(structures), structure, aux_structure)
+    return Traced(program, tuple(bound), tuple(structures), structure, (aux_leaves, aux_structure))
 
 
 def differentiable(leaf: Any, name: str) -> Any:

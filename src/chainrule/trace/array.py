@@ -407,7 +407,7 @@ def lift(builder: Builder, value: Any, dtypes: Sequence[np.dtype[Any]] = ()) -> 
             return value.node
         node = value.node
         inner = builder.capture(node, node.spec, node.value)
-        inner.binding = value if inner.binding is node else inner.binding
+        inner.binding = TracedArray(value.builder, node) if inner.binding is node else inner.binding
         if node.is_named:
             builder.name(inner, node.name)
         return inner
