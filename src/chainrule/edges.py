@@ -23,6 +23,7 @@ multiplication by c is its own transpose, without conjugation. This is JAX's con
 from __future__ import annotations
 
 import math
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -38,6 +39,7 @@ from chainrule.types import Shape, Spec, broadcast_shapes
 
 Coefficient = Node | int | float | complex
 Labels = tuple[int, ...]
+NAME: Callable[[Node], str] = operator.attrgetter("name")
 
 
 class Edge(ABC):
@@ -55,8 +57,8 @@ class Edge(ABC):
         """Return the map that pulls cotangents back."""
 
     @abstractmethod
-    def describe(self) -> str:
-        """Return the map in words, with `·` for the tangent."""
+    def describe(self, name: Callable[[Node], str] = NAME) -> str:
+        """Return the map in words, with `·` for the tangent; `name` spells coefficients."""
 
     @property
     def unit(self) -> Any:
@@ -70,6 +72,8 @@ class Edge(ABC):
 
     def dense(self, builder: ir.Builder) -> Node:
         """Return the array of all partials, of shape ``target.shape + source.shape``."""
+        if not self.source.shape:
+            return self.apply(builder.constant(self.source.dtype.type(1)))
         size = self.source.size
         basis = builder.constant(np.eye(size, dtype=self.source.dtype).reshape(size, *self.source.shape))
         columns = self.apply_batched(basis)
@@ -143,14 +147,14 @@ class Diagonal(Edge):
         )
         return _pattern(rows, columns, (self.target.size, self.source.size))
 
-    def describe(self) -> str:
+    def describe(self, name: Callable[[Node], str] = NAME) -> str:
         words = [] if self.source.shape == self.full else ["broadcast"]
         if not isinstance(self.coefficient, Node):
             words += [] if self.coefficient == 1 else ["negate" if self.coefficient == -1 else f"{self.coefficient}·"]
         elif self.full:
-            words.append(f"diag({self.coefficient.name})")
+            words.append(f"diag({name(self.coefficient)})")
         else:
-            words.append(f"{self.coefficient.name}·")
+            words.append(f"{name(self.coefficient)}·")
         if self.target.shape != self.full:
             words.append("sum")
         return " → ".join(words) or "identity"
@@ -215,18 +219,25 @@ class Tensor(Edge):
         columns = positions(self.source, self.source_labels)
         return _pattern(rows, columns, (self.target.size, self.source.size))
 
-    def describe(self) -> str:
+    def describe(self, name: Callable[[Node], str] = NAME) -> str:
         summed = [a for a in self.source_labels if a not in self.target_labels]
         if isinstance(self.coefficient, Node):
             letters = _letters([*self.labels, *self.source_labels, *self.target_labels])
             coefficient = "".join(letters[a] for a in self.labels)
             source = "".join(letters[a] for a in self.source_labels)
             target = "".join(letters[a] for a in self.target_labels)
-            shared = set(self.source_labels) & set(self.target_labels)
-            if len(self.labels) == 2 and len(summed) == 1 and not shared & set(self.labels):
-                left = self.labels[1] in self.source_labels
-                return f"{self.coefficient.name} @ ·" if left else f"{self.coefficient.name}ᵀ @ ·"
-            return f"einsum({coefficient},{source}->{target}; {self.coefficient.name}, ·)"
+            factor = name(self.coefficient)
+            if len(self.labels) == 2 and len(summed) == 1 and summed[0] in self.labels:
+                inner = summed[0]
+                outer = self.labels[1 - self.labels.index(inner)]
+                moved = tuple(outer if a == inner else a for a in self.source_labels)
+                plain = self.labels == (outer, inner)  # otherwise transposed, or on the other side
+                if moved == self.target_labels and outer not in self.source_labels:
+                    if inner == self.source_labels[-1] and (len(moved) > 1 or not plain):
+                        return f"· @ {factor}ᵀ" if plain else f"· @ {factor}"
+                    if inner == self.source_labels[-2:][0]:
+                        return f"{factor} @ ·" if plain else f"{factor}ᵀ @ ·"
+            return f"einsum({coefficient},{source}->{target}; {factor}, ·)"
         words = ["sum"] if summed else []
         if any(a not in self.source_labels for a in self.target_labels):
             words.append("broadcast")
@@ -275,7 +286,7 @@ class Map(Edge):
         if self.scatters and not self.selects:
             return scipy.sparse.csr_array(self.transpose().pattern().T)
         shape = (self.target.size, self.source.size)
-        builder = ir.Builder()
+        builder = ir.Builder() if self.like is None else self.like.builder  # where `forward` makes nodes
         if self.selects:
             marks = np.arange(1, self.source.size + 1, dtype=float).reshape(self.source.shape)
             single = builder.input(self.source.with_dtype(float), marks)
@@ -285,7 +296,7 @@ class Map(Edge):
             return _pattern(rows, columns[rows] - 1, shape)
         return scipy.sparse.csr_array(np.ones(shape, dtype=bool))
 
-    def describe(self) -> str:
+    def describe(self, name: Callable[[Node], str] = NAME) -> str:
         return self.words
 
 
@@ -310,7 +321,7 @@ class Traced(Edge):
     def transpose(self) -> Traced:
         return replace(self, source=self.target, target=self.source, flipped=not self.flipped)
 
-    def describe(self) -> str:
+    def describe(self, name: Callable[[Node], str] = NAME) -> str:
         return f"{self.words}ᵀ" if self.flipped else self.words
 
 
@@ -336,7 +347,7 @@ def edges_into(node: Node, sources: Iterable[Node] | None = None) -> list[tuple[
     """
     owner = node.inputs[0] if node.op is ITEM else node
     found: dict[Node, list[Edge]] = {}
-    if not node.spec.is_inexact:
+    if not isinstance(node.spec, Spec) or not node.spec.is_inexact:
         return []
     for k, arg in enumerate(owner.inputs):
         if (sources is None and arg.op is not ir.CONSTANT) or (sources is not None and arg in sources):

@@ -57,8 +57,9 @@ class Op:
     """pointwise, structural, reduction, contraction or opaque."""
     samples: Callable[..., Any] | None = None
     """`(rng)` → cases `(values, params)` for the rule tests."""
-    lower: str | None = None
-    """Name of the native instruction or function that computes one element, where there is one."""
+    lower: str | Callable[..., str] | None = None
+    """How machine code computes one element (see `chainrule.llvm.emit`): the name of an instruction or function,
+    or `(body, node, place)` → value. None where NumPy does it."""
 
     def __call__(self, *args: Any, **params: Any) -> Node:
         """Apply the op to nodes of one builder, and numbers among them."""
@@ -291,6 +292,7 @@ class Builder:
         self.table: dict[Any, Node] = {}
         self.names: dict[str, int] = {}
         self.guards: dict[Node, Any] = {}
+        self.refused: tuple[str, Origin | None] | None = None
         self.captured: dict[int, tuple[Any, Node, bytes | None]] = {}
 
     def emit(
@@ -328,7 +330,7 @@ class Builder:
             value = np.asarray(value)[()]
         if value.size > _SMALL or value.dtype.hasobject:
             return self.capture(value)
-        key = (CONSTANT, value.dtype, value.shape, value.tobytes())
+        key = (CONSTANT, isinstance(value, np.ndarray), value.dtype, value.shape, value.tobytes())
         node = self.table.get(key)
         if node is None:
             value = value.copy() if isinstance(value, np.ndarray) else value

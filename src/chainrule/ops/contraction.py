@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.ir import Node
-from chainrule.ops.family import _align, contraction
+from chainrule.ops.family import _align, contraction, helper
 from chainrule.types import Spec
 
 Subscripts = tuple[Sequence[int], Sequence[int], Sequence[int]]
@@ -47,7 +47,7 @@ def _batch_matmul(node: Node, args: list[Node], batched: list[bool]) -> Node:
 
 
 def _matrices(rng: np.random.Generator) -> list[Any]:
-    shapes = [((2, 3), (3, 4)), ((3,), (3,)), ((3,), (3, 2)), ((2, 3), (3,)), ((2, 1, 3), (4, 3, 1)), ((2, 2, 3), (3,)), ((0, 3), (3, 2)), ((2, 0), (0, 2))]  # fmt: skip
+    shapes = [((2, 3), (3, 4)), ((3,), (3,)), ((3,), (3, 2)), ((2, 3), (3,)), ((2, 1, 1, 3), (4, 3, 1)), ((2, 2, 3), (3,)), ((0, 3), (3, 2)), ((2, 0), (0, 2))]  # fmt: skip
     return [((rng.normal(size=a), rng.normal(size=b)), {}) for a, b in shapes]
 
 
@@ -153,12 +153,24 @@ einsum = contraction(
     samples=_einsum_cases,
 )
 
+helper("""
+    def contract(subscripts, a, b):
+        product = np.einsum(subscripts, a, b)
+        if np.isfinite(product).all():
+            return product
+        wrong_a, wrong_b = (1.0 * ~np.isfinite(x) for x in (a, b))
+        spoilt = np.einsum(subscripts, wrong_a, 1.0 * np.not_equal(b, 0))
+        spoilt = spoilt + np.einsum(subscripts, 1.0 * np.not_equal(a, 0), wrong_b)
+        finite = (np.where(np.isfinite(x), x, 0) for x in (a, b))
+        return np.where(spoilt > 0, product, np.einsum(subscripts, *finite))[()]
+""")
+
 contract = contraction(
     "contract",
     _careful,
     subscripts=_einsum_labels,
     batch=_batch_einsum,
     doc="The einsum of a partial and a tangent: a factor that is exactly 0 contributes 0, even beside inf and NaN.",
-    source="np.einsum({subscripts!r}, {0}, {1})",
+    source="contract({subscripts!r}, {0}, {1})",
     samples=_einsum_cases,
 )

@@ -23,7 +23,7 @@ import numpy as np
 
 from chainrule import ir
 from chainrule.edges import Diagonal, Edge, Map, Tensor
-from chainrule.errors import NotDifferentiableError
+from chainrule.errors import NotDifferentiableError, ShapeError
 from chainrule.ir import Node, Op, register
 from chainrule.types import Shape, Spec, broadcast_shapes
 
@@ -64,6 +64,7 @@ def pointwise(
     dtypes: str = "fd",
     source: str | None = None,
     lower: str | None = None,
+    params: dict[str, Any] | None = None,
 ) -> Op:
     """Declare an op that works element by element, with broadcasting.
 
@@ -77,11 +78,14 @@ def pointwise(
         dtypes: Letters of the dtypes for which the derivative is tested.
         source: Template of a NumPy expression, such as ``"{0} + {1}"``.
         lower: Name of the native instruction, where it differs from `name`.
+        params: Parameters of the samples.
     """
     arity = len(partials)
     ufunc = evaluate if isinstance(evaluate, np.ufunc) else None
 
     def infer(*specs: Spec, **params: Any) -> Spec:
+        if len(specs) != arity or (params and dtype is None):
+            raise ShapeError(f"{name} takes {arity} arguments and no parameters, got {len(specs)} and {params}")
         shape = broadcast_shapes(*(spec.shape for spec in specs))
         found = tuple(spec.dtype for spec in specs)
         return Spec(shape, np.dtype(dtype(*found, **params)) if dtype else _ufunc_dtype(ufunc, found))
@@ -110,7 +114,7 @@ def pointwise(
         cases = []
         for shapes in _POINTWISE_SHAPES[min(arity, 3)]:
             values = [_draw(rng, interval, shape) for interval, shape in zip(ranges, shapes, strict=False)]
-            cases.append((tuple(values), {}))
+            cases.append((tuple(values), dict(params or {})))
         return cases
 
     return register(
@@ -174,6 +178,7 @@ def structural(
     labels: Callable[..., tuple[Sequence[int], Sequence[int]]] | None = None,
     selects: bool = True,
     scatters: bool = True,
+    lower: str | Callable[..., str] | None = None,
 ) -> Op:
     """Declare a linear op on its first argument; the others say where things go and carry no derivative.
 
@@ -191,6 +196,7 @@ def structural(
             sums over or repeats axes; such edges compose without becoming dense.
         selects: Each element of the result is an element of x, or zero.
         scatters: The same of the adjoint.
+        lower: As of `Op`.
     """
 
     def edge(k: int, node: Node) -> Edge | None:
@@ -212,7 +218,7 @@ def structural(
             scatters,
         )
 
-    return register(Op(name, doc, evaluate, infer, edge, batch, _template(source, 1), "structural", samples))
+    return register(Op(name, doc, evaluate, infer, edge, batch, _template(source, 1), "structural", samples, lower))
 
 
 # -- reduction ---------------------------------------------------------------------------------------
@@ -257,7 +263,7 @@ def reduction(
         cases = [((3,), (0,)), ((2, 3), (1,)), ((2, 3), (0, 1)), ((1, 2, 3), (0, 2)), ((1,), (0,)), ((2, 0), (0,))]
         return [((_draw(rng, Interval(), shape),), {"axis": axis}) for shape, axis in cases]
 
-    return register(Op(name, doc, evaluate, infer, edge, batch, _template(source, 1), "reduction", samples))
+    return register(Op(name, doc, evaluate, infer, edge, batch, _template(source, 1), "reduction", samples, name))
 
 
 # -- contraction -------------------------------------------------------------------------------------
@@ -315,6 +321,7 @@ def opaque(
     core: Sequence[int] = (),
     batch: Callable[[Node, list[Node], list[bool]], Node] | None = None,
     edge: Callable[[int, Node], Edge | None] | None = None,
+    lower: str | Callable[..., str] | None = None,
 ) -> Op:
     """Declare an op whose edges are written by hand.
 
@@ -330,6 +337,7 @@ def opaque(
         core: How many trailing axes of each argument belong to one application; leading axes broadcast.
         batch: Instead of `core`, where the op does not work over leading axes.
         edge: Instead of `partials`, where the number of arguments varies: `(k, result)` → edge.
+        lower: As of `Op`.
     """
 
     def edge_by_partial(k: int, node: Node) -> Edge | None:
@@ -349,8 +357,22 @@ def opaque(
     arity = len(partials)
     return register(
         Op(name, doc, evaluate, infer, edge or edge_by_partial, batch or batch_leading, _template(source, arity),
-           "opaque", samples)
+           "opaque", samples, lower)
     )  # fmt: skip
+
+
+# -- source ------------------------------------------------------------------------------------------
+
+HELPERS: dict[str, str] = {}
+"""Functions that NumPy lacks and sources call, as NumPy source by name. Written while ops are imported."""
+
+
+def helper(text: str) -> str:
+    """Declare a function for sources to call: source of its own that needs nothing but NumPy; returns its name."""
+    text = inspect.cleandoc(text)
+    name = text.removeprefix("def ").partition("(")[0]
+    HELPERS[name] = text
+    return name
 
 
 # -- what declarations are made of -------------------------------------------------------------------

@@ -49,6 +49,7 @@ stop_gradient = opaque(
     doc="The same value, with derivative zero.",
     infer=lambda x: x,
     partials=[None],
+    lower="stop_gradient",
     core=(0,),
     source="{0}",
     samples=lambda rng: [((rng.normal(size=3),), {}), ((np.float64(2.0),), {})],

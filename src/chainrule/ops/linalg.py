@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule.edges import Edge, Map, Tensor, Traced, traced
 from chainrule.ir import Node
-from chainrule.ops.family import opaque
+from chainrule.ops.family import helper, opaque
 from chainrule.types import Spec, broadcast_shapes, real_dtype
 
 
@@ -93,6 +93,15 @@ def _cofactor(a: Any) -> Any:
     others = np.where(np.eye(n, dtype=bool), 1, s[..., None, :]).prod(-1)
     phase = np.linalg.det(u) * np.linalg.det(vh)
     return (phase[..., None, None] * (u.conj() * others[..., None, :]) @ vh.conj()).astype(np.asarray(a).dtype)
+
+
+helper("""
+    def cofactor(a):
+        u, s, vh = np.linalg.svd(a)
+        others = np.where(np.eye(s.shape[-1], dtype=bool), 1, s[..., None, :]).prod(-1)
+        phase = np.linalg.det(u) * np.linalg.det(vh)
+        return (phase[..., None, None] * (u.conj() * others[..., None, :]) @ vh.conj()).astype(np.result_type(a))
+""")
 
 
 def _cofactor_edge(y: Node, a: Node) -> Edge:

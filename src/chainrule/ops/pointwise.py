@@ -21,7 +21,7 @@ import numpy as np
 import scipy.special
 
 from chainrule.ir import Node
-from chainrule.ops.family import Interval, Wirtinger, pointwise
+from chainrule.ops.family import Interval, Wirtinger, helper, pointwise
 from chainrule.types import real_dtype
 
 POSITIVE = Interval(0.2, 3)
@@ -84,6 +84,14 @@ remainder = pointwise(
     domain=[Interval(2.2, 2.9), Interval(0.8, 1)],
 )
 floor_divide = pointwise("floor_divide", np.floor_divide, None, None, source="{0} // {1}", domain=[Interval(2.2, 2.9), Interval(0.8, 1)])
+helper("""
+    def scale(a, b):
+        with np.errstate(invalid="ignore"):
+            product = np.multiply(a, b)
+        nothing = np.isnan(product) & (np.equal(a, 0) | np.equal(b, 0))
+        return np.where(nothing, product.dtype.type(0), product)[()]
+""")
+
 scale = pointwise(
     "scale",
     lambda a, b: _annihilate(a, b, np.multiply(a, b)),
@@ -91,7 +99,7 @@ scale = pointwise(
     lambda y, a, b: a,
     doc="Product of a partial and a tangent: exactly 0 where either is, even beside inf and NaN.",
     dtype=np.result_type,
-    source="{0} * {1}",
+    source="scale",
     lower="scale",
 )
 
@@ -273,6 +281,7 @@ astype = pointwise(
     lambda y, x, dtype: 1,
     doc="The same numbers in another dtype; a complex number loses its imaginary part.",
     dtype=lambda found, dtype: dtype,
+    params={"dtype": np.dtype(np.float32)},
     source=lambda x, dtype: f"np.asarray({x}).astype(np.{np.dtype(dtype).name})",
 )
 

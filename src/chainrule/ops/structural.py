@@ -3,8 +3,9 @@
 broadcast_to / sum · reshape · permute · slice / embed · gather / scatter_add · put_slice · put · concatenate ·
 cumsum.
 
-Slices are written as one ``(start, stop, step)`` per axis, with ``stop`` None where a negative step runs past
-the first element, so that they hash and print.
+A regular part of an array is written as one entry per axis, so that it hashes and prints: an integer, never
+negative, which drops the axis, or ``(start, stop, step)``, with ``stop`` None where a negative step runs past
+the first element.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ import numpy as np
 
 from chainrule.edges import Map, zeros
 from chainrule.ir import Node
-from chainrule.ops.family import opaque, structural
+from chainrule.ops.family import helper, opaque, structural
 from chainrule.types import Shape, Spec
 
-Index = tuple[tuple[int, int | None, int], ...]
+Index = tuple[tuple[int, int | None, int] | int, ...]
 
 
 def _shift(axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -29,6 +30,77 @@ def _shift(axes: tuple[int, ...]) -> tuple[int, ...]:
 def _cases(*cases: tuple[Shape, dict[str, Any]]) -> Any:
     """Return samples: normal numbers of each shape, with these parameters."""
     return lambda rng: [((np.asarray(rng.normal(size=shape))[()],), params) for shape, params in cases]
+
+
+# -- which element of which argument an element of the result is (see llvm/emit.py) --------------------
+
+
+def _read_permuted(body: Any, node: Node, place: Any) -> str:
+    parts = body.unflatten(place)
+    axes = node.params["axes"]
+    return body.read(node.inputs[0], tuple(parts[axes.index(k)] for k in range(len(axes))))
+
+
+def _read_slice(body: Any, node: Node, place: Any) -> str:
+    parts = iter(body.unflatten(place))
+    (zero,) = body.unflatten(body.reshaped(place, node.shape, (1,)))
+    index = node.params["index"]
+    return body.read(
+        node.inputs[0],
+        tuple(zero + part if isinstance(part, int) else next(parts) * part[2] + part[0] for part in index),
+    )
+
+
+def _within(body: Any, place: Any, index: Index, shape: Shape) -> tuple[Any, Any]:
+    """Return whether a place lies in a regular part of an array, and where in that part."""
+    condition, inner = None, []
+    for part, chosen, size in zip(body.unflatten(place), index, shape, strict=True):
+        start, stop, step = (chosen, chosen + 1, 1) if isinstance(chosen, int) else chosen
+        here, position = body.inside(part, start, stop, step, size)
+        if not isinstance(chosen, int):
+            inner.append(position)
+        if here is not None:
+            condition = here if condition is None else body.let(f"and i1 {condition}, {here}")
+    return condition, tuple(inner)
+
+
+def _read_embedded(body: Any, node: Node, place: Any) -> str:
+    (x,) = node.inputs
+    return _either(body, node, place, node.params["index"], x, lambda: body.zero(node))
+
+
+def _read_put_slice(body: Any, node: Node, place: Any) -> str:
+    x, v = node.inputs
+    return _either(body, node, place, node.params["index"], v, lambda: body.read(x, place))
+
+
+def _either(body: Any, node: Node, place: Any, index: Index, part: Node, rest: Any) -> str:
+    """Return the element of `part`, which lies at `index` in the result, or of the rest."""
+    if not part.spec.size:
+        return rest()
+    condition, inner = _within(body, place, index, node.shape)
+    value = body.cast_to(body.read(part, inner), part, node)
+    return value if condition is None else body.select(condition, value, rest(), node)
+
+
+def _read_part(body: Any, node: Node, place: Any) -> str:
+    *parts, last = [arg for arg in node.inputs if arg.spec.size]
+    axis = node.params["axis"]
+    position = body.unflatten(place)
+    start = 0
+    chosen: list[tuple[str, str]] = []
+    for part in parts:
+        stop = start + part.shape[axis]
+        index = tuple((start, stop, 1) if a == axis else (0, size, 1) for a, size in enumerate(node.shape))
+        condition, inner = _within(body, position, index, node.shape)
+        chosen.append((condition, body.cast_to(body.read(part, inner), part, node)))
+        start = stop
+    index = tuple((start, start + last.shape[axis], 1) if a == axis else (0, size, 1) for a, size in enumerate(node.shape))
+    _, inner = _within(body, position, index, node.shape)
+    value = body.cast_to(body.read(last, inner), last, node)
+    for condition, element in reversed(chosen):
+        value = body.select(condition, element, value, node)
+    return value
 
 
 # -- broadcast_to and sum: adjoint of each other ------------------------------------------------------
@@ -52,6 +124,7 @@ broadcast_to = structural(
     ),
     labels=_broadcast_labels,
     source=lambda x, shape: f"np.broadcast_to({x}, {shape})",
+    lower=lambda body, node, place: body.read(node.inputs[0], body.projected(place, node.shape, node.inputs[0].shape)),
     samples=_cases(((), {"shape": (2,)}), ((3,), {"shape": (2, 3)}), ((2, 1), {"shape": (2, 3)}), ((1,), {"shape": (0,)})),
 )
 
@@ -68,6 +141,7 @@ sum = structural(  # noqa: A001 - NumPy's name
     batch=lambda node, args, _: sum(args[0], axis=_shift(node.params["axis"])),
     labels=lambda x, y, axis: (range(x.ndim), [k for k in range(x.ndim) if k not in axis]),
     source=lambda x, axis: f"np.sum({x}, axis={axis})",
+    lower="sum",
     samples=_cases(
         ((3,), {"axis": (0,)}), ((2, 3), {"axis": (1,)}), ((2, 3), {"axis": (0, 1)}), ((0, 2), {"axis": (0,)}), ((2,), {"axis": ()})
     ),
@@ -84,6 +158,7 @@ reshape = structural(
     batch=lambda node, args, _: args[0].reshape((args[0].shape[0], *node.shape)),
     words=lambda shape: f"reshape to {shape}",
     source=lambda x, shape: f"np.reshape({x}, {shape})",
+    lower=lambda body, node, place: body.read(node.inputs[0], body.reshaped(place, node.shape, node.inputs[0].shape)),
     samples=_cases(((6,), {"shape": (2, 3)}), ((2, 3), {"shape": (3, 2)}), ((1,), {"shape": ()}), ((0, 3), {"shape": (0,)})),
 )
 
@@ -96,27 +171,43 @@ permute = structural(
     batch=lambda node, args, _: permute(args[0], axes=(0, *_shift(node.params["axes"]))),
     labels=lambda x, y, axes: (range(x.ndim), axes),
     source=lambda x, axes: f"np.transpose({x}, {axes})",
+    lower=_read_permuted,
     samples=_cases(((2, 3), {"axes": (1, 0)}), ((2, 1, 3), {"axes": (2, 0, 1)}), ((0, 2), {"axes": (1, 0)})),
 )
 
 # -- slice and embed: adjoint of each other -----------------------------------------------------------
 
 
-def slices(index: Index) -> tuple[slice, ...]:
-    """Return Python's slices for an index of this module."""
-    return tuple(slice(*part) for part in index)
+def slices(index: Index) -> tuple[slice | int, ...]:
+    """Return Python's key for an index of this module."""
+    return tuple(part if isinstance(part, int) else slice(*part) for part in index)
 
 
 def _sliced(shape: Shape, index: Index) -> Shape:
-    return tuple(len(range(*slice(*part).indices(size))) for part, size in zip(index, shape, strict=True))
+    return tuple(
+        len(range(*part.indices(size)))
+        for part, size in zip(slices(index), shape, strict=True)
+        if isinstance(part, slice)
+    )
 
 
 def _spell(index: Index) -> str:
-    def part(start: int, stop: int | None, step: int) -> str:
+    def spell(part: tuple[int, int | None, int] | int) -> str:
+        if isinstance(part, int):
+            return str(part)
+        start, stop, step = part
         end = "" if stop is None else str(stop)
         return f"{start}:{end}" if step == 1 else f"{start}:{end}:{step}"
 
-    return ", ".join(part(*each) for each in index)
+    return ", ".join(map(spell, index))
+
+
+helper("""
+    def put(x, v, index):
+        out = np.array(x)
+        out[index] = v
+        return out
+""")
 
 
 def _embed(x: Any, shape: Shape, index: Index) -> np.ndarray:
@@ -132,15 +223,18 @@ def _whole_first(node: Node, count: int) -> Index:
 slice_ = structural(
     "slice",
     lambda x, index: x[slices(index)],
-    doc="A regular part of an array: one (start, stop, step) per axis.",
+    doc="A regular part of an array: an integer or (start, stop, step) per axis.",
     infer=lambda x, index: x.with_shape(_sliced(x.shape, index)),
     adjoint=lambda y_bar, x, index: embed(y_bar, shape=x.shape, index=index),
     batch=lambda node, args, _: slice_(args[0], index=_whole_first(node, args[0].shape[0])),
     words=lambda index: f"[{_spell(index)}]",
-    source=lambda x, index: f"{x}[{_spell(index)}]",
+    source=lambda x, index: f"{x}[{_spell(index) or '()'}]",
+    lower=_read_slice,
     samples=_cases(
         ((5,), {"index": ((1, 4, 2),)}),
         ((4, 3), {"index": ((3, None, -1), (0, 2, 1))}),
+        ((4, 3), {"index": (2, (0, 2, 1))}),
+        ((4, 3), {"index": (3, 1)}),
         ((3,), {"index": ((2, 2, 1),)}),
     ),
 )
@@ -155,9 +249,12 @@ embed = structural(
         args[0], shape=(args[0].shape[0], *node.shape), index=_whole_first(node, args[0].shape[0])
     ),
     words=lambda shape, index: f"zeros with [{_spell(index)}] set",
-    source=lambda x, shape, index: f"put_slice(np.zeros({shape}, {x}.dtype), {x}, {slices(index)})",
+    source=lambda x, shape, index: f"put(np.zeros({shape}, np.result_type({x})), {x}, {slices(index)})",
+    lower=_read_embedded,
     samples=_cases(
-        ((2,), {"shape": (5,), "index": ((1, 4, 2),)}), ((3, 1), {"shape": (3, 2), "index": ((2, None, -1), (1, 2, 1))})
+        ((2,), {"shape": (5,), "index": ((1, 4, 2),)}),
+        ((3,), {"shape": (3, 2), "index": ((2, None, -1), 1)}),
+        ((), {"shape": (3,), "index": (1,)}),
     ),
 )
 
@@ -175,6 +272,14 @@ def _scatter_add(x: Any, *indices: Any, shape: Shape) -> np.ndarray:
     out = np.zeros((math.prod(lead), *rest), x.dtype)
     np.add.at(out, flat, x.reshape(flat.size, *rest))
     return out.reshape(shape)
+
+
+helper("""
+    def scatter_add(shape, x, index):
+        out = np.zeros(shape, np.result_type(x))
+        np.add.at(out, index, x)
+        return out
+""")
 
 
 def _batch_gather(node: Node, args: list[Node], batched: list[bool]) -> Node:
@@ -285,10 +390,13 @@ put_slice = opaque(
     infer=lambda x, v, index: x,
     partials=[_put_slice_wrt_array, _put_slice_wrt_value],
     batch=_batch_put_slice,
-    source=lambda x, v, index: f"put_slice({x}, {v}, {slices(index)})",
+    source=lambda x, v, index: f"put({x}, {v}, {slices(index)})",
+    lower=_read_put_slice,
     samples=lambda rng: [
         ((rng.normal(size=4), rng.normal(size=2)), {"index": ((0, 4, 2),)}),
         ((rng.normal(size=(3, 2)), rng.normal(size=(3, 1))), {"index": ((2, None, -1), (1, 2, 1))}),
+        ((rng.normal(size=(3, 2)), rng.normal(size=2)), {"index": (2, (0, 2, 1))}),
+        ((rng.normal(size=3), np.float64(2.0)), {"index": (1,)}),
     ],
 )
 
@@ -392,6 +500,7 @@ concatenate = opaque(
     edge=_concatenate_edge,
     batch=_batch_concatenate,
     source=lambda *xs, axis: f"np.concatenate([{', '.join(xs)}], axis={axis})",
+    lower=_read_part,
     samples=lambda rng: [
         ((rng.normal(size=2), rng.normal(size=3)), {"axis": 0}),
         ((rng.normal(size=(2, 1)), rng.normal(size=(2, 2)), rng.normal(size=(2, 0))), {"axis": 1}),

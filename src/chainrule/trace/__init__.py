@@ -53,6 +53,7 @@ def trace_function(
     kwargs: dict[str, Any] | None = None,
     *,
     has_aux: bool = False,
+    lenient: bool = False,
 ) -> Traced:
     """Run f once, with traced arrays for the leaves of the chosen arguments, and return what it did.
 
@@ -62,6 +63,7 @@ def trace_function(
         argnums: Positions of the arguments to trace, none negative.
         kwargs: Keyword arguments, passed as they are.
         has_aux: f returns ``(result, auxiliary result)``.
+        lenient: Pass leaves that are no real or complex numbers as they are.
 
     Raises:
         DtypeError: a leaf of a chosen argument is not a real or complex number.
@@ -76,6 +78,9 @@ def trace_function(
         leaves, structure = tree.flatten(args[k])
         handles = []
         for leaf, path in zip(leaves, tree.leaf_paths(args[k]), strict=True):
+            if lenient and not is_differentiable(leaf):
+                handles.append(leaf)
+                continue
             leaf = differentiable(leaf, names[k] + path)
             value = leaf
             if isinstance(leaf, TracedArray):  # the handle may be assigned to later
@@ -124,6 +129,15 @@ def differentiable(leaf: Any, name: str) -> Any:
             f"{name}: a derivative with respect to an array of {leaf.dtype} does not exist; pass {name}.astype(float)"
         )
     return np.asarray(leaf) if isinstance(leaf, np.ndarray) and type(leaf) is not np.ndarray else leaf
+
+
+def is_differentiable(leaf: Any) -> bool:
+    """Whether `differentiable` accepts a leaf."""
+    try:
+        differentiable(leaf, "")
+    except DtypeError:
+        return False
+    return True
 
 
 def _output(builder: Builder, leaf: Any, path: str) -> Node:

@@ -376,7 +376,8 @@ def _mismatch(op: Op, nodes: Sequence[Node], error: Exception, origin: Any) -> s
 def record(op: Op, *args: Any, **params: Any) -> TracedArray:
     """Apply an op to values of which at least one is traced, in the newest graph among them."""
     builder = newest(args)
-    dtypes = [arg.dtype for arg in args if isinstance(arg, TracedArray | np.ndarray | np.generic)]
+    several = op is ir.ITEM  # its argument, all the results of an op, has no dtype of its own
+    dtypes = [] if several else [arg.dtype for arg in args if isinstance(arg, TracedArray | np.ndarray | np.generic)]
     nodes = tuple(lift(builder, arg, dtypes) for arg in args)
     result = TracedArray(builder, compute(builder, op, nodes, params))
     if op.name in _VIEWS and isinstance(args[0], TracedArray):

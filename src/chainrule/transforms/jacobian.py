@@ -44,7 +44,10 @@ def jacobian(program: Program, mode: str = "auto", order: Iterable[Node] | str =
         for x, partials in zip(program.inputs, row, strict=True):
             dtype = np.result_type(y.dtype if y.spec.is_inexact else x.dtype, x.dtype)
             spec = Spec((*y.shape, *x.shape), dtype)
-            outputs.append(zeros(program.builder, spec) if partials is None else partials.broadcast_to(spec.shape))
+            if partials is None:
+                outputs.append(zeros(program.builder, spec))
+            else:
+                outputs.append(partials.astype(dtype).broadcast_to(spec.shape))
     return Program(program.inputs, tuple(outputs), program.builder)
 
 
