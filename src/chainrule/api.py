@@ -234,7 +234,7 @@ def stop_gradient(x: Any) -> Any:
     return tree.map_leaves(lambda leaf: record(stop_gradient_op, leaf) if isinstance(leaf, TracedArray) else leaf, x)
 
 
-# -- what callers give and get ---------------------------------------------------------------------------
+# -- what callers give and get -------------------------------------------------------------------------
 
 
 def _positions(argnums: int | Sequence[int], args: Sequence[Any], caller: str) -> list[int]:

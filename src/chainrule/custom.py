@@ -20,7 +20,7 @@ EdgeMaker = Callable[[Node], list[list[Edge | None]]]
 """From the node to its edges: one row per result, one column per argument."""
 
 
-class custom_jvp:  # noqa: N801 - used as a decorator, spelled as in JAX
+class custom_jvp:
     """Give a function its own derivative in forward mode; reverse mode follows from it.
 
     ``f.defjvp(rule)`` sets the rule: ``rule(primals, tangents)`` returns ``(y, y_dot)``, both with f's
@@ -45,6 +45,7 @@ class custom_jvp:  # noqa: N801 - used as a decorator, spelled as in JAX
 
     def __init__(self, f: Callable[..., Any]) -> None:
         self.f = f
+        self.__name__ = getattr(f, "__name__", type(f).__name__)
         self.rule: Callable[..., Any] | None = None
         functools.update_wrapper(self, f)
 
@@ -77,7 +78,7 @@ class custom_jvp:  # noqa: N801 - used as a decorator, spelled as in JAX
         return _emit(self.__name__, self.f, builder, nodes, structure, values, out_structure, make)
 
 
-class custom_vjp:  # noqa: N801 - used as a decorator, spelled as in JAX
+class custom_vjp:
     """Give a function its own derivative in reverse mode; forward mode follows from it.
 
     ``f.defvjp(forward, backward)``: ``forward(*args)`` returns ``(y, residuals)``; ``backward(residuals,
@@ -90,6 +91,7 @@ class custom_vjp:  # noqa: N801 - used as a decorator, spelled as in JAX
 
     def __init__(self, f: Callable[..., Any]) -> None:
         self.f = f
+        self.__name__ = getattr(f, "__name__", type(f).__name__)
         self.forward: Callable[..., Any] | None = None
         self.backward: Callable[..., Any] | None = None
         functools.update_wrapper(self, f)
@@ -152,7 +154,9 @@ def _tails(builder: ir.Builder, dots: Any, structure: Any, values: Sequence[Any]
     nodes = [lift(builder, leaf) for leaf in leaves]
     for node, value in zip(nodes, values, strict=True):
         if node.shape != np.shape(value):
-            raise ShapeError(f"{name}: the rule's tangent has shape {node.shape}, the function's result {np.shape(value)}")
+            raise ShapeError(
+                f"{name}: the rule's tangent has shape {node.shape}, the function's result {np.shape(value)}"
+            )
     return nodes
 
 

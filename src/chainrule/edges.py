@@ -250,8 +250,8 @@ class Tensor(Edge):
 class Map(Edge):
     """A linear function and its transpose, such as a slice and its padding.
 
-    `like` is a node of the graph in which the map works. `selects` tells that each element of ``forward(x)`` is an element of x or zero, `scatters` the same of
-    ``backward``; either gives the sparsity pattern.
+    `like` is a node of the graph in which the map works. `selects` tells that each element of ``forward(x)`` is an
+    element of x or zero, `scatters` the same of ``backward``; either gives the sparsity pattern.
     """
 
     forward: Callable[[Node], Node]
@@ -335,7 +335,7 @@ def traced(program: Callable[[Node], Node], source: Spec, like: Node, words: str
     return Traced(head, tail, source, tail.spec, words)
 
 
-# -- running a graph of edges ------------------------------------------------------------------------
+# -- running a graph of edges --------------------------------------------------------------------------
 
 
 def edges_into(node: Node, sources: Iterable[Node] | None = None) -> list[tuple[Node, Edge]]:
@@ -350,15 +350,16 @@ def edges_into(node: Node, sources: Iterable[Node] | None = None) -> list[tuple[
     if not isinstance(node.spec, Spec) or not node.spec.is_inexact:
         return []
     for k, arg in enumerate(owner.inputs):
-        if (sources is None and arg.op is not ir.CONSTANT) or (sources is not None and arg in sources):
-            if isinstance(arg.spec, Spec) and arg.spec.is_inexact:
-                try:
-                    edge = owner.op.edge(k, node)
-                except NotDifferentiableError as error:
-                    where = f", at {node.origin}" if node.origin else ""
-                    raise NotDifferentiableError(f"{error}{where}") from None
-                if edge is not None:
-                    found.setdefault(arg, []).append(edge)
+        wanted = arg.op is not ir.CONSTANT if sources is None else arg in sources
+        if not wanted or not isinstance(arg.spec, Spec) or not arg.spec.is_inexact:
+            continue
+        try:
+            edge = owner.op.edge(k, node)
+        except NotDifferentiableError as error:
+            where = f", at {node.origin}" if node.origin else ""
+            raise NotDifferentiableError(f"{error}{where}") from None
+        if edge is not None:
+            found.setdefault(arg, []).append(edge)
     return [(arg, _merge(parallel)) for arg, parallel in found.items()]
 
 
@@ -410,7 +411,7 @@ def _merge(parallel: list[Edge]) -> Edge:
     return total
 
 
-# -- the algebra -------------------------------------------------------------------------------------
+# -- the algebra ---------------------------------------------------------------------------------------
 
 
 def compose(second: Edge, first: Edge) -> Edge:
@@ -480,16 +481,17 @@ def as_tensor(edge: Edge) -> Tensor | None:
 
     def labels_of(shape: Shape) -> Labels:
         offset = rank - len(shape)
-        return tuple(
-            offset + k if size == edge.full[offset + k] else next(fresh) for k, size in enumerate(shape)
-        )
+        return tuple(offset + k if size == edge.full[offset + k] else next(fresh) for k, size in enumerate(shape))
 
-    coefficient, labels = edge.coefficient, ()
+    coefficient = edge.coefficient
+    labels: Labels = ()
     if isinstance(coefficient, Node) and coefficient.ndim:
         offset = rank - coefficient.ndim
         labels = tuple(offset + k for k, size in enumerate(coefficient.shape) if size == edge.full[offset + k])
         coefficient = coefficient.reshape([edge.full[a] for a in labels])
-    return Tensor(coefficient, labels, edge.source, labels_of(edge.source.shape), edge.target, labels_of(edge.target.shape))
+    return Tensor(
+        coefficient, labels, edge.source, labels_of(edge.source.shape), edge.target, labels_of(edge.target.shape)
+    )
 
 
 def _compose_diagonal(second: Diagonal, first: Diagonal) -> Diagonal | None:
@@ -606,7 +608,7 @@ def _held(*edges: Edge) -> Node | None:
     return None
 
 
-# -- products that respect exact zeros ---------------------------------------------------------------
+# -- products that respect exact zeros -----------------------------------------------------------------
 
 
 def scale(coefficient: Coefficient, x: Node) -> Node:
@@ -656,7 +658,9 @@ def _expand(y: Any, have: Sequence[int], edge: Tensor) -> Node:
 
 
 def _letters(labels: Iterable[int]) -> dict[int, str]:
-    return {label: chr(ord("a") + k) if k < 26 else chr(ord("A") + k - 26) for k, label in enumerate(dict.fromkeys(labels))}
+    return {
+        label: chr(ord("a") + k) if k < 26 else chr(ord("A") + k - 26) for k, label in enumerate(dict.fromkeys(labels))
+    }
 
 
 def _as_node(value: Coefficient, builder: ir.Builder, dtype: Any) -> Node:

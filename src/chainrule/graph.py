@@ -500,7 +500,7 @@ class Graph:
             return list(dict.fromkeys(default))
         if isinstance(end, str):
             return [self.node(end)]
-        if not isinstance(end, GraphNode) or self._of.get(end._node) is not end:
+        if self._of.get(getattr(end, "_node", None)) is not end:
             raise GraphError(f"{end!r} is no node of this graph; give one of its nodes, or a name")
         return [end]
 
@@ -621,7 +621,9 @@ def _fitted(node: GraphNode, value: Any) -> Any:
     """Return a value for an input, in the input's dtype."""
     array = np.asarray(value)
     if array.shape != node.shape:
-        raise GraphError(f"{node.name}: the graph was traced with shape {node.shape}, got {array.shape}; trace it again")
+        raise GraphError(
+            f"{node.name}: the graph was traced with shape {node.shape}, got {array.shape}; trace it again"
+        )
     if not np.can_cast(array.dtype, node.dtype, "same_kind"):
         raise GraphError(f"{node.name}: the graph was traced with {node.dtype}, got {array.dtype}; trace it again")
     return array.astype(node.dtype)[()]

@@ -37,8 +37,8 @@ def _replay(program: Program, plain: dict[Node, Any], outer: Mapping[Node, Trace
     values.update(zip(plain_nodes, ir.evaluate(plain_nodes, plain), strict=True))
     for node in depends:
         if node not in values:
-            args = [values[arg] if arg in values else arg.value for arg in node.inputs]
+            args = [values.get(arg, arg.value) for arg in node.inputs]
             values[node] = record(node.op, *args, **node.params)
             if node.is_named:
                 values[node].builder.name(values[node].node, node.name)
-    return [values[node] if node in values else node.value for node in program.outputs]
+    return [values.get(node, node.value) for node in program.outputs]

@@ -364,12 +364,12 @@ class Builder:
     def verify(self) -> None:
         """Raise if a captured array that was too large to copy has been overwritten."""
         for array, node, print_ in self.captured.values():
-            if isinstance(array, np.ndarray) and array.nbytes > _SNAPSHOT and print_ is not None:
-                if print_ != _fingerprint(array):
-                    raise GraphError(
-                        f"{node.name}: this {node.spec} array was overwritten after it had been used; "
-                        "a derivative would mix old and new numbers. Use a copy, `array.copy()`"
-                    )
+            large = isinstance(array, np.ndarray) and array.nbytes > _SNAPSHOT
+            if large and print_ is not None and print_ != _fingerprint(array):
+                raise GraphError(
+                    f"{node.name}: this {node.spec} array was overwritten after it had been used; "
+                    "a derivative would mix old and new numbers. Use a copy, `array.copy()`"
+                )
 
     def name(self, node: Node, name: str) -> None:
         """Give a node a name, unique in this builder, unless it has one."""
@@ -468,13 +468,13 @@ def evaluate(targets: Sequence[Node], values: Mapping[Node, Any] | None = None) 
         uses[node] = uses.get(node, 0) + 1
     with np.errstate(all="ignore"):
         for node in order:
-            args = [known[arg] if arg in known else arg.value for arg in node.inputs]
+            args = [known.get(arg, arg.value) for arg in node.inputs]
             known[node] = node.op.evaluate(*args, **node.params)
             for arg in node.inputs:
                 uses[arg] -= 1
                 if not uses[arg]:
                     known.pop(arg, None)
-    return [known[node] if node in known else node.value for node in targets]
+    return [known.get(node, node.value) for node in targets]
 
 
 def _missing(targets: Iterable[Node], known: Mapping[Node, Any]) -> list[Node]:

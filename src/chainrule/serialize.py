@@ -40,7 +40,7 @@ def to_json(program: Program, names: Mapping[Node, str]) -> str:
     guards = program.builder.guards
     nodes = ancestors((*program.outputs, *guards), program.inputs)
     place = {node: k for k, node in enumerate(nodes)}
-    document = {
+    document: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "inputs": [place[node] for node in program.inputs],
@@ -49,13 +49,15 @@ def to_json(program: Program, names: Mapping[Node, str]) -> str:
         "nodes": [_node(node, place, names) for node in nodes],
     }
     head = ",\n".join(f"{json.dumps(key)}: {json.dumps(part)}" for key, part in list(document.items())[:-1])
-    lines = ",\n".join(json.dumps(each, ensure_ascii=False, allow_nan=False) for each in document["nodes"])  # type: ignore[union-attr]
+    lines = ",\n".join(json.dumps(each, ensure_ascii=False, allow_nan=False) for each in document["nodes"])
     return f'{{\n{head},\n"nodes": [\n{lines}\n]\n}}\n'
 
 
 def _node(node: Node, place: Mapping[Node, int], names: Mapping[Node, str]) -> dict[str, Any]:
     if node.op.name not in _OPS and REGISTRY.get(node.op.name) is not node.op:
-        raise GraphError(f"{names.get(node, node.name)}: a function with a custom rule ({node.op.name}) has no JSON form")
+        raise GraphError(
+            f"{names.get(node, node.name)}: a function with a custom rule ({node.op.name}) has no JSON form"
+        )
     found: dict[str, Any] = {"name": names.get(node, node.name), "named": node.is_named, "op": node.op.name}
     if node.inputs:
         found["inputs"] = [place[arg] for arg in node.inputs]
@@ -112,7 +114,9 @@ def from_json(text: str) -> Program:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise GraphError(f'no graph: a JSON object with "format": "{FORMAT}" is expected')
     if document.get("version") != VERSION:
-        raise GraphError(f"a graph of format version {document.get('version')!r}; this chainrule reads version {VERSION}")
+        raise GraphError(
+            f"a graph of format version {document.get('version')!r}; this chainrule reads version {VERSION}"
+        )
     return _Reader(document).program
 
 
@@ -139,12 +143,16 @@ class _Reader:
                 self.builder.name(node, name)
         inputs = self._places(document, "inputs", "graph")
         outputs = self._places(document, "outputs", "graph")
-        if len(set(inputs)) < len(inputs) or {k for k, node in enumerate(self.nodes) if node.op is INPUT} != set(inputs):
+        if len(set(inputs)) < len(inputs) or {k for k, node in enumerate(self.nodes) if node.op is INPUT} != set(
+            inputs
+        ):
             raise GraphError('graph: "inputs" must hold each node whose op is "input" once')
         if any(isinstance(self.nodes[k].spec, tuple) for k in outputs):
             raise GraphError("graph: an output is the bundle of an op's results; one of them is expected")
         self._guards(document)
-        self.program = Program(tuple(self.nodes[k] for k in inputs), tuple(self.nodes[k] for k in outputs), self.builder)
+        self.program = Program(
+            tuple(self.nodes[k] for k in inputs), tuple(self.nodes[k] for k in outputs), self.builder
+        )
 
     def _build(self, entry: Mapping[str, Any], where: str) -> Node:
         op_name = self._part(entry, "op", str, where)
@@ -163,8 +171,12 @@ class _Reader:
             return self._constant(value, spec, origin)
         inputs = tuple(self.nodes[k] for k in self._places(entry, "inputs", where))
         if op is not ITEM and any(isinstance(arg.spec, tuple) for arg in inputs):
-            raise GraphError(f"{where}: an argument of {op.name} is the bundle of an op's results; one of them is expected")
-        params = {key: self._decode(value, where) for key, value in self._part(entry, "params", dict, where, {}).items()}
+            raise GraphError(
+                f"{where}: an argument of {op.name} is the bundle of an op's results; one of them is expected"
+            )
+        params = {
+            key: self._decode(value, where) for key, value in self._part(entry, "params", dict, where, {}).items()
+        }
         try:
             inferred = op.infer(*(arg.spec for arg in inputs), **params)
             value = None
@@ -263,8 +275,8 @@ class _Reader:
             return self._dtype(content, where)
         if key == "float" and content in ("nan", "inf", "-inf"):
             return float(content)
-        if key == "numpy" and content in _functions():
-            return _functions()[content]
+        if key == "numpy" and str(content) in _functions():
+            return _functions()[str(content)]
         raise GraphError(f"{where}: {value!r:.80} is no parameter")
 
 

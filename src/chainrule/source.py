@@ -23,8 +23,8 @@ def source(program: Program, names: Mapping[Node, str], name: str = "f") -> str:
     """Return the source of a function that computes a program's outputs from its inputs.
 
     Its parameters are the inputs, called as in `names` where that can be an identifier. Numbers, arrays of up to
-    64 elements and identity matrices are written out; a larger constant is a keyword argument. Functions that NumPy lacks are
-    defined in front.
+    64 elements and identity matrices are written out; a larger constant is a keyword argument. Functions that NumPy
+    lacks are defined in front.
 
     Raises:
         GraphError: the name is no identifier.
@@ -46,9 +46,7 @@ def source(program: Program, names: Mapping[Node, str], name: str = "f") -> str:
         elif node.op is not INPUT:
             args = [_argument(arg, node, spelled) for arg in node.inputs]
             lines.append(f"{spelled[node]} = {node.op.source(*args, **node.params)}")
-    results = ", ".join(
-        literal(node.value) if _is_number(node) else spelled[node] for node in program.outputs
-    )
+    results = ", ".join(literal(node.value) if _is_number(node) else spelled[node] for node in program.outputs)
     lines.append(f"return {results}")
     parameters = [spelled[node] for node in program.inputs]
     if large:

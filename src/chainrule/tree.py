@@ -50,12 +50,10 @@ def _register(cls: type) -> None:
     def children(instance: Any) -> tuple[tuple[Any, ...], None, tuple[str, ...]]:
         return tuple(getattr(instance, name) for name in names), None, names
 
-    def build(_: None, values: Iterable[Any]) -> Any:
-        instance = object.__new__(cls)
+    def build(_: Any, values: Iterable[Any]) -> Any:
+        instance: Any = object.__new__(cls)
         for name, value in zip(names, values, strict=True):
             object.__setattr__(instance, name, value)
         return instance
 
-    optree.register_pytree_node(
-        cls, children, build, path_entry_type=optree.GetAttrEntry, namespace=NAMESPACE
-    )
+    optree.register_pytree_node(cls, children, build, path_entry_type=optree.GetAttrEntry, namespace=NAMESPACE)

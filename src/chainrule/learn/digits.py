@@ -13,7 +13,7 @@ import numpy as np
 from chainrule.errors import MissingDependencyError
 from chainrule.learn.network import Array
 
-__all__ = ["CLASSES", "Digits", "SIDE", "jitter", "load_digits"]
+__all__ = ["CLASSES", "SIDE", "Digits", "jitter", "load_digits"]
 
 SIDE = 8
 """Pixels along each side of an image."""
@@ -41,7 +41,7 @@ def load_digits(*, test_fraction: float = 0.2, seed: int | np.random.SeedSequenc
         MissingDependencyError: scikit-learn is not installed.
     """
     try:
-        from sklearn.datasets import load_digits as bundled
+        from sklearn.datasets import load_digits as bundled  # noqa: PLC0415 - optional
     except ImportError as error:
         raise MissingDependencyError(
             'the handwritten digits come with scikit-learn, which is not installed: pip install "chainrule[learn]"'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -168,7 +169,7 @@ def _check_options(
     if not widths or not all(_is_whole(width) and width >= 1 for width in widths):
         raise _refused("hidden", hidden, "the width of one or more hidden layers, each from 1 up, such as 64,32")
     sizes = [SIDE**2, *widths, CLASSES]
-    parameters = sum((i + 1) * j for i, j in zip(sizes[:-1], sizes[1:], strict=True))
+    parameters = sum((i + 1) * j for i, j in itertools.pairwise(sizes))
     if parameters > MOST_PARAMETERS:
         raise _refused("hidden", hidden, f"widths that make at most {MOST_PARAMETERS:,} parameters, not {parameters:,}")
     if learning_rate is not None and not (_is_real(learning_rate) and 0 < learning_rate < math.inf):

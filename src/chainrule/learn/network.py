@@ -5,6 +5,7 @@ Sizes: n examples, d inputs, k classes. A layer maps (n, i) to (n, j) with a wei
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -48,11 +49,12 @@ def initialize(
 
     References:
         He et al., Delving deep into rectifiers (2015), ICCV, equation 10.
-        Glorot & Bengio, Understanding the difficulty of training deep feedforward networks (2010), AISTATS, equation 16.
+        Glorot & Bengio, Understanding the difficulty of training deep feedforward networks (2010), AISTATS,
+        equation 16.
     """
     limits = {"he": lambda i, j: 6 / i, "glorot": lambda i, j: 6 / (i + j)}
     network = []
-    for i, j in zip(sizes[:-1], sizes[1:], strict=True):
+    for i, j in itertools.pairwise(sizes):
         limit = limits[scheme](i, j) ** 0.5
         network.append(Layer(generator.uniform(-limit, limit, (i, j)).astype(dtype), np.zeros(j, dtype)))
     return network
@@ -66,9 +68,7 @@ def predict(network: Network, x: Array, activation: Callable[[Array], Array] = r
     return x @ last.weight + last.bias
 
 
-def cross_entropy(
-    network: Network, x: Array, labels: Array, activation: Callable[[Array], Array] = relu
-) -> Any:
+def cross_entropy(network: Network, x: Array, labels: Array, activation: Callable[[Array], Array] = relu) -> Any:
     """Return the mean over n examples of −log softmax(logits)[label], a scalar.
 
     The largest logit of each example is subtracted first, so that no exponential overflows.
@@ -90,9 +90,7 @@ def classify(network: Network, x: Array, activation: Callable[[Array], Array] = 
     return predict(network, x, activation).argmax(axis=1)
 
 
-def accuracy(
-    network: Network, x: Array, labels: Array, activation: Callable[[Array], Array] = relu
-) -> float:
+def accuracy(network: Network, x: Array, labels: Array, activation: Callable[[Array], Array] = relu) -> float:
     """Return the fraction, from 0 to 1, of the inputs x (n, d) whose most likely class is the label."""
     return float(np.mean(classify(network, x, activation) == labels))
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from chainrule.tree import map_leaves
 
-__all__ = ["MomentumState", "AdamState", "Optimizer", "SgdState", "adam", "linear_decay", "momentum", "sgd"]
+__all__ = ["AdamState", "MomentumState", "Optimizer", "SgdState", "adam", "linear_decay", "momentum", "sgd"]
 
 Rate = float | Callable[[int], float]
 """A learning rate, or the learning rate as a function of the number of steps taken before."""
@@ -92,9 +92,7 @@ def momentum(learning_rate: Rate = 0.01, *, decay: float = 0.9) -> Optimizer:
     return Optimizer(init, update)
 
 
-def adam(
-    learning_rate: Rate = 0.001, *, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8
-) -> Optimizer:
+def adam(learning_rate: Rate = 0.001, *, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> Optimizer:
     """Gradient descent scaled by running moments of each gradient entry.
 
     m ← β₁ m + (1 − β₁) g and s ← β₂ s + (1 − β₂) g², both divided at step t (counted from 1) by 1 − βᵗ because they

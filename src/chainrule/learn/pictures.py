@@ -142,7 +142,7 @@ def draw_misread(digits: Digits, answers: Array, path: str | PathLike[str], *, l
 def require_matplotlib() -> None:
     """Raise a `MissingDependencyError` that says what to install, unless matplotlib is there."""
     try:
-        import matplotlib.figure  # noqa: F401
+        import matplotlib.figure  # noqa: F401, PLC0415 - optional
     except ImportError as error:
         raise MissingDependencyError(
             'the pictures are drawn by matplotlib, which is not installed: pip install "chainrule[learn]"'
@@ -154,15 +154,17 @@ def _draw(
 ) -> None:
     """Let ``paint`` fill a figure of the given size (inches) and write it to a PNG file."""
     require_matplotlib()
-    import matplotlib
-    from matplotlib.figure import Figure
-    from matplotlib.font_manager import fontManager
+    import matplotlib  # noqa: PLC0415 - optional
+    from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.font_manager import fontManager  # noqa: PLC0415
 
     installed = {font.name for font in fontManager.ttflist}
     chinese = [name for name in CHINESE_FONTS if name in installed]
     text = TEXT["zh" if lang == "zh" and chinese else "en"]
     families = chinese[:1] if text is TEXT["zh"] else []
-    ink = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK)
+    ink: dict[Any, Any] = dict.fromkeys(
+        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK
+    )
     with matplotlib.rc_context({"font.family": [*families, "DejaVu Sans"], "font.size": 11, **ink}):
         figure = Figure(figsize=size, dpi=150, layout="constrained")
         paint(figure, text)

@@ -25,7 +25,8 @@ TEXT = {
         "network": "Network",
         "network of": "{sizes}, relu between the layers; {parameters:,} parameters",
         "optimizer": "Optimizer",
-        "optimizer of": "{name}: learning rate {rate:g}, falling to 0; batches of {batch}; {epochs:,} epochs; seed {seed}",
+        "optimizer of": "{name}: learning rate {rate:g}, falling to 0; batches of {batch}; "
+        "{epochs:,} epochs; seed {seed}",
         "gradient": "The gradient of the loss at the first batch",
         "check": "Checked",
         "check of": "reverse mode against central differences at {count} random parameters: "
@@ -33,8 +34,8 @@ TEXT = {
         "reverse": "Reverse mode",
         "reverse of": "1 pass of {median} ({low} to {high} in {measured} runs)",
         "forward": "Forward mode",
-        "forward of": "{parameters:,} passes, one per parameter; {measured} of them took {median} each ({low} to {high}), "
-        "so all of them about {total}: {ratio:,.0f} times as long",
+        "forward of": "{parameters:,} passes, one per parameter; {measured} of them took {median} each "
+        "({low} to {high}), so all of them about {total}: {ratio:,.0f} times as long",
         "training": "Training",
         "epoch": "epoch",
         "loss": "loss",

@@ -47,7 +47,16 @@ def _batch_matmul(node: Node, args: list[Node], batched: list[bool]) -> Node:
 
 
 def _matrices(rng: np.random.Generator) -> list[Any]:
-    shapes = [((2, 3), (3, 4)), ((3,), (3,)), ((3,), (3, 2)), ((2, 3), (3,)), ((2, 1, 1, 3), (4, 3, 1)), ((2, 2, 3), (3,)), ((0, 3), (3, 2)), ((2, 0), (0, 2))]  # fmt: skip
+    shapes = [
+        ((2, 3), (3, 4)),
+        ((3,), (3,)),
+        ((3,), (3, 2)),
+        ((2, 3), (3,)),
+        ((2, 1, 1, 3), (4, 3, 1)),
+        ((2, 2, 3), (3,)),
+        ((0, 3), (3, 2)),
+        ((2, 0), (0, 2)),
+    ]
     return [((rng.normal(size=a), rng.normal(size=b)), {}) for a, b in shapes]
 
 
@@ -124,10 +133,10 @@ def _careful(a: Any, b: Any, subscripts: str) -> Any:
     y = product(a, b, subscripts)
     if np.isfinite(y).all():
         return y
-    finite = [np.where(np.isfinite(x), x, 0) for x in (a, b)]
+    a_finite, b_finite = (np.where(np.isfinite(x), x, 0) for x in (a, b))
     spoilt = product(1.0 * ~np.isfinite(a), 1.0 * np.not_equal(b, 0), subscripts)
     spoilt = spoilt + product(1.0 * np.not_equal(a, 0), 1.0 * ~np.isfinite(b), subscripts)
-    return np.where(spoilt > 0, y, product(*finite, subscripts).astype(y.dtype))[()]
+    return np.where(spoilt > 0, y, product(a_finite, b_finite, subscripts).astype(y.dtype))[()]
 
 
 def _einsum_cases(rng: np.random.Generator) -> list[Any]:

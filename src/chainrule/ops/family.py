@@ -51,7 +51,7 @@ Partial = Callable[..., Any] | str | None
 """A formula `(y, *xs)`; None for a derivative that is zero; words for one that does not exist."""
 
 
-# -- pointwise ---------------------------------------------------------------------------------------
+# -- pointwise -----------------------------------------------------------------------------------------
 
 
 def pointwise(
@@ -62,7 +62,7 @@ def pointwise(
     dtype: Callable[..., Any] | None = None,
     domain: Sequence[Interval] = (),
     dtypes: str = "fd",
-    source: str | None = None,
+    source: str | Callable[..., str] | None = None,
     lower: str | None = None,
     params: dict[str, Any] | None = None,
 ) -> Op:
@@ -161,7 +161,7 @@ def _draw(rng: np.random.Generator, interval: Interval, shape: Shape) -> Any:
     return np.asarray(rng.uniform(interval.low, interval.high, shape))[()]
 
 
-# -- structural --------------------------------------------------------------------------------------
+# -- structural ----------------------------------------------------------------------------------------
 
 
 def structural(
@@ -221,7 +221,7 @@ def structural(
     return register(Op(name, doc, evaluate, infer, edge, batch, _template(source, 1), "structural", samples, lower))
 
 
-# -- reduction ---------------------------------------------------------------------------------------
+# -- reduction -----------------------------------------------------------------------------------------
 
 
 def reduction(
@@ -266,7 +266,7 @@ def reduction(
     return register(Op(name, doc, evaluate, infer, edge, batch, _template(source, 1), "reduction", samples, name))
 
 
-# -- contraction -------------------------------------------------------------------------------------
+# -- contraction ---------------------------------------------------------------------------------------
 
 
 def contraction(
@@ -306,7 +306,7 @@ def contraction(
     return register(Op(name, doc, evaluate, infer, edge, batch, _template(source, 2), "contraction", samples))
 
 
-# -- opaque ------------------------------------------------------------------------------------------
+# -- opaque --------------------------------------------------------------------------------------------
 
 
 def opaque(
@@ -361,7 +361,7 @@ def opaque(
     )  # fmt: skip
 
 
-# -- source ------------------------------------------------------------------------------------------
+# -- source --------------------------------------------------------------------------------------------
 
 HELPERS: dict[str, str] = {}
 """Functions that NumPy lacks and sources call, as NumPy source by name. Written while ops are imported."""
@@ -375,7 +375,7 @@ def helper(text: str) -> str:
     return name
 
 
-# -- what declarations are made of -------------------------------------------------------------------
+# -- what declarations are made of ---------------------------------------------------------------------
 
 
 def _template(source: str | Callable[..., str], arity: int) -> Callable[..., str]:

@@ -26,7 +26,7 @@ def _matrices(rng: np.random.Generator) -> list[Any]:
 
 
 def _definite(rng: np.random.Generator) -> list[Any]:
-    cases = []
+    cases: list[Any] = []
     for lead, n in (((), 3), ((), 1), ((2,), 2)):
         a = rng.normal(size=(*lead, n, n))
         cases.append(((a @ a.swapaxes(-1, -2) + np.eye(n),), {}))
@@ -67,9 +67,7 @@ solve = opaque(
     partials=[_solve_wrt_matrix, _solve_wrt_side],
     core=(2, 2),
     source="np.linalg.solve",
-    samples=lambda rng: [
-        ((*values, rng.normal(size=(*values[0].shape[:-1], 2))), {}) for values, _ in _matrices(rng)
-    ],
+    samples=lambda rng: [((*values, rng.normal(size=(*values[0].shape[:-1], 2))), {}) for values, _ in _matrices(rng)],
 )
 
 inv = opaque(
@@ -83,7 +81,7 @@ inv = opaque(
     samples=_matrices,
 )
 
-# -- determinants ----------------------------------------------------------------------------------------
+# -- determinants --------------------------------------------------------------------------------------
 
 
 def _cofactor(a: Any) -> Any:
@@ -165,7 +163,7 @@ slogdet = opaque(
     samples=_matrices,
 )
 
-# -- cholesky ------------------------------------------------------------------------------------------------
+# -- cholesky ------------------------------------------------------------------------------------------
 
 
 def _cholesky_edge(y: Node, a: Node) -> Traced:

@@ -74,7 +74,9 @@ square = pointwise("square", np.square, lambda y, x: 2 * x, dtypes=SMOOTH)
 reciprocal = pointwise("reciprocal", np.reciprocal, lambda y, x: -(y * y), domain=[AWAY], dtypes=SMOOTH)
 sqrt = pointwise("sqrt", np.sqrt, lambda y, x: 0.5 / y, domain=[POSITIVE], dtypes=SMOOTH)
 cbrt = pointwise("cbrt", np.cbrt, lambda y, x: y / (3 * x), domain=[POSITIVE])
-fmod = pointwise("fmod", np.fmod, lambda y, a, b: 1, lambda y, a, b: -trunc(a / b), domain=[Interval(2.2, 2.9), Interval(0.8, 1)])
+fmod = pointwise(
+    "fmod", np.fmod, lambda y, a, b: 1, lambda y, a, b: -trunc(a / b), domain=[Interval(2.2, 2.9), Interval(0.8, 1)]
+)
 remainder = pointwise(
     "remainder",
     np.remainder,
@@ -83,7 +85,9 @@ remainder = pointwise(
     source="{0} % {1}",
     domain=[Interval(2.2, 2.9), Interval(0.8, 1)],
 )
-floor_divide = pointwise("floor_divide", np.floor_divide, None, None, source="{0} // {1}", domain=[Interval(2.2, 2.9), Interval(0.8, 1)])
+floor_divide = pointwise(
+    "floor_divide", np.floor_divide, None, None, source="{0} // {1}", domain=[Interval(2.2, 2.9), Interval(0.8, 1)]
+)
 helper("""
     def scale(a, b):
         with np.errstate(invalid="ignore"):
@@ -145,7 +149,9 @@ sinh = pointwise("sinh", np.sinh, lambda y, x: cosh(x), dtypes=SMOOTH)
 cosh = pointwise("cosh", np.cosh, lambda y, x: sinh(x), dtypes=SMOOTH)
 tanh = pointwise("tanh", np.tanh, lambda y, x: 1 - y * y, dtypes=SMOOTH)
 arcsinh = pointwise("arcsinh", np.arcsinh, lambda y, x: 1 / sqrt(1 + x * x), dtypes=SMOOTH)
-arccosh = pointwise("arccosh", np.arccosh, lambda y, x: 1 / (sqrt(x - 1) * sqrt(x + 1)), domain=[Interval(1.2, 3)], dtypes=SMOOTH)
+arccosh = pointwise(
+    "arccosh", np.arccosh, lambda y, x: 1 / (sqrt(x - 1) * sqrt(x + 1)), domain=[Interval(1.2, 3)], dtypes=SMOOTH
+)
 arctanh = pointwise("arctanh", np.arctanh, lambda y, x: 1 / (1 - x * x), domain=[UNIT], dtypes=SMOOTH)
 arctan2 = pointwise(
     "arctan2",
@@ -154,7 +160,9 @@ arctan2 = pointwise(
     lambda y, a, b: -(a / (a * a + b * b)),
     domain=[AWAY, AWAY],
 )
-hypot = pointwise("hypot", np.hypot, lambda y, a, b: _direction(a, y), lambda y, a, b: _direction(b, y), domain=[AWAY, AWAY])
+hypot = pointwise(
+    "hypot", np.hypot, lambda y, a, b: _direction(a, y), lambda y, a, b: _direction(b, y), domain=[AWAY, AWAY]
+)
 degrees = pointwise("degrees", np.degrees, lambda y, x: 180 / math.pi, lower="rad2deg")
 radians = pointwise("radians", np.radians, lambda y, x: math.pi / 180, lower="deg2rad")
 rad2deg = pointwise("rad2deg", np.rad2deg, lambda y, x: 180 / math.pi)
@@ -213,8 +221,6 @@ def _share(a: Node, b: Node, y: Node) -> Node:
     return where(a.equals(y), where(b.equals(y), one(0.5), one(1)), one(0))
 
 
-
-
 def _turn(y: Node, x: Node) -> Wirtinger | int:
     """Return the change of x / |x| with a complex x; real signs do not change."""
     if not x.spec.is_complex:
@@ -249,7 +255,9 @@ def _phase(y: Node, x: Node) -> Node:
 
 absolute = pointwise("absolute", np.absolute, _phase, domain=[AWAY], dtypes=SMOOTH)
 fabs = pointwise("fabs", np.fabs, _phase, domain=[AWAY])
-conjugate = pointwise("conjugate", np.conjugate, lambda y, x: Wirtinger(0, one_like(x)) if x.spec.is_complex else 1, dtypes=SMOOTH)
+conjugate = pointwise(
+    "conjugate", np.conjugate, lambda y, x: Wirtinger(0, one_like(x)) if x.spec.is_complex else 1, dtypes=SMOOTH
+)
 real = pointwise(
     "real",
     lambda x: np.real(x)[()],

@@ -20,8 +20,12 @@ def _ties(y: Node, x: Node, axis: tuple[int, ...]) -> Node:
     return tied / tied.sum(axis).reshape(y.shape)
 
 
-max = reduction("max", lambda x, axis: np.max(x, axis=axis), _ties, doc="Largest element.", source="np.max({0}, axis={axis})")  # noqa: A001
-min = reduction("min", lambda x, axis: np.min(x, axis=axis), _ties, doc="Smallest element.", source="np.min({0}, axis={axis})")  # noqa: A001
+max = reduction(
+    "max", lambda x, axis: np.max(x, axis=axis), _ties, doc="Largest element.", source="np.max({0}, axis={axis})"
+)
+min = reduction(
+    "min", lambda x, axis: np.min(x, axis=axis), _ties, doc="Smallest element.", source="np.min({0}, axis={axis})"
+)
 
 
 def _others(y: Node, x: Node, axis: tuple[int, ...]) -> Node:
@@ -49,7 +53,11 @@ def running_product(x: Node, exclusive: bool = False) -> Node:
     count = x.shape[0]
     ones = x.builder.constant(x.dtype.type(1)).broadcast_to((1, *x.shape[1:]))
     if exclusive:
-        x = concatenate(ones, slice_(x, index=((0, count - 1, 1), *rest)), axis=0) if count > 1 else ones.broadcast_to(x.shape)
+        x = (
+            concatenate(ones, slice_(x, index=((0, count - 1, 1), *rest)), axis=0)
+            if count > 1
+            else ones.broadcast_to(x.shape)
+        )
     step = 1
     while step < count:
         head = slice_(x, index=((0, step, 1), *rest))
@@ -98,8 +106,10 @@ argmin = _place("argmin", np.argmin, "The place of the first smallest element.")
 
 
 def _truth(name: str, evaluate: Callable[..., Any], doc: str) -> Op:
-    return reduction(name, lambda x, axis: evaluate(x, axis=axis), None, doc=doc, source=f"np.{name}({{0}}, axis={{axis}})")
+    return reduction(
+        name, lambda x, axis: evaluate(x, axis=axis), None, doc=doc, source=f"np.{name}({{0}}, axis={{axis}})"
+    )
 
 
-any = _truth("any", np.any, "Whether one element is true.")  # noqa: A001
-all = _truth("all", np.all, "Whether every element is true.")  # noqa: A001
+any = _truth("any", np.any, "Whether one element is true.")
+all = _truth("all", np.all, "Whether every element is true.")

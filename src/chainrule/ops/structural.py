@@ -95,7 +95,9 @@ def _read_part(body: Any, node: Node, place: Any) -> str:
         condition, inner = _within(body, position, index, node.shape)
         chosen.append((condition, body.cast_to(body.read(part, inner), part, node)))
         start = stop
-    index = tuple((start, start + last.shape[axis], 1) if a == axis else (0, size, 1) for a, size in enumerate(node.shape))
+    index = tuple(
+        (start, start + last.shape[axis], 1) if a == axis else (0, size, 1) for a, size in enumerate(node.shape)
+    )
     _, inner = _within(body, position, index, node.shape)
     value = body.cast_to(body.read(last, inner), last, node)
     for condition, element in reversed(chosen):
@@ -103,7 +105,7 @@ def _read_part(body: Any, node: Node, place: Any) -> str:
     return value
 
 
-# -- broadcast_to and sum: adjoint of each other ------------------------------------------------------
+# -- broadcast_to and sum: adjoint of each other -------------------------------------------------------
 
 
 def _broadcast_labels(x: Spec, y: Spec, shape: Shape) -> tuple[list[int], list[int]]:
@@ -125,10 +127,12 @@ broadcast_to = structural(
     labels=_broadcast_labels,
     source=lambda x, shape: f"np.broadcast_to({x}, {shape})",
     lower=lambda body, node, place: body.read(node.inputs[0], body.projected(place, node.shape, node.inputs[0].shape)),
-    samples=_cases(((), {"shape": (2,)}), ((3,), {"shape": (2, 3)}), ((2, 1), {"shape": (2, 3)}), ((1,), {"shape": (0,)})),
+    samples=_cases(
+        ((), {"shape": (2,)}), ((3,), {"shape": (2, 3)}), ((2, 1), {"shape": (2, 3)}), ((1,), {"shape": (0,)})
+    ),
 )
 
-sum = structural(  # noqa: A001 - NumPy's name
+sum = structural(
     "sum",
     lambda x, axis: np.sum(x, axis=axis),
     doc="Sum over axes.",
@@ -143,11 +147,15 @@ sum = structural(  # noqa: A001 - NumPy's name
     source=lambda x, axis: f"np.sum({x}, axis={axis})",
     lower="sum",
     samples=_cases(
-        ((3,), {"axis": (0,)}), ((2, 3), {"axis": (1,)}), ((2, 3), {"axis": (0, 1)}), ((0, 2), {"axis": (0,)}), ((2,), {"axis": ()})
+        ((3,), {"axis": (0,)}),
+        ((2, 3), {"axis": (1,)}),
+        ((2, 3), {"axis": (0, 1)}),
+        ((0, 2), {"axis": (0,)}),
+        ((2,), {"axis": ()}),
     ),
 )
 
-# -- reshape, permute: adjoint of themselves ----------------------------------------------------------
+# -- reshape, permute: adjoint of themselves -----------------------------------------------------------
 
 reshape = structural(
     "reshape",
@@ -159,7 +167,9 @@ reshape = structural(
     words=lambda shape: f"reshape to {shape}",
     source=lambda x, shape: f"np.reshape({x}, {shape})",
     lower=lambda body, node, place: body.read(node.inputs[0], body.reshaped(place, node.shape, node.inputs[0].shape)),
-    samples=_cases(((6,), {"shape": (2, 3)}), ((2, 3), {"shape": (3, 2)}), ((1,), {"shape": ()}), ((0, 3), {"shape": (0,)})),
+    samples=_cases(
+        ((6,), {"shape": (2, 3)}), ((2, 3), {"shape": (3, 2)}), ((1,), {"shape": ()}), ((0, 3), {"shape": (0,)})
+    ),
 )
 
 permute = structural(
@@ -175,7 +185,7 @@ permute = structural(
     samples=_cases(((2, 3), {"axes": (1, 0)}), ((2, 1, 3), {"axes": (2, 0, 1)}), ((0, 2), {"axes": (1, 0)})),
 )
 
-# -- slice and embed: adjoint of each other -----------------------------------------------------------
+# -- slice and embed: adjoint of each other ------------------------------------------------------------
 
 
 def slices(index: Index) -> tuple[slice | int, ...]:
@@ -258,7 +268,7 @@ embed = structural(
     ),
 )
 
-# -- gather and scatter_add: adjoint of each other ----------------------------------------------------
+# -- gather and scatter_add: adjoint of each other -----------------------------------------------------
 
 
 def _wrapped(indices: tuple[Any, ...], shape: Shape) -> tuple[np.ndarray, ...]:
@@ -453,16 +463,14 @@ put = opaque(
     ],
 )
 
-# -- concatenate --------------------------------------------------------------------------------------
+# -- concatenate ---------------------------------------------------------------------------------------
 
 
 def _part(node: Node, k: int) -> Index:
     axis = node.params["axis"]
     start = np.cumsum([0, *(arg.shape[axis] for arg in node.inputs)])[k].item()
     length = node.inputs[k].shape[axis]
-    return tuple(
-        (start, start + length, 1) if a == axis else (0, size, 1) for a, size in enumerate(node.shape)
-    )
+    return tuple((start, start + length, 1) if a == axis else (0, size, 1) for a, size in enumerate(node.shape))
 
 
 def _concatenate_edge(k: int, node: Node) -> Map:
@@ -511,9 +519,7 @@ concatenate = opaque(
 
 cumsum = structural(
     "cumsum",
-    lambda x, axis, reverse: (
-        np.flip(np.cumsum(np.flip(x, axis), axis), axis) if reverse else np.cumsum(x, axis)
-    ),
+    lambda x, axis, reverse: np.flip(np.cumsum(np.flip(x, axis), axis), axis) if reverse else np.cumsum(x, axis),
     doc="Running sum along an axis, from its end where `reverse`.",
     infer=lambda x, axis, reverse: x.with_dtype(np.cumsum(np.empty(0, x.dtype)).dtype),
     adjoint=lambda y_bar, x, axis, reverse: cumsum(y_bar, axis=axis, reverse=not reverse),
@@ -525,6 +531,8 @@ cumsum = structural(
         f"np.flip(np.cumsum(np.flip({x}, {axis}), {axis}), {axis})" if reverse else f"np.cumsum({x}, {axis})"
     ),
     samples=_cases(
-        ((4,), {"axis": 0, "reverse": False}), ((2, 3), {"axis": 1, "reverse": True}), ((0,), {"axis": 0, "reverse": False})
+        ((4,), {"axis": 0, "reverse": False}),
+        ((2, 3), {"axis": 1, "reverse": True}),
+        ((0,), {"axis": 0, "reverse": False}),
     ),
 )

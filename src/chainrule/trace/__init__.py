@@ -142,7 +142,9 @@ def is_differentiable(leaf: Any) -> bool:
 
 def _output(builder: Builder, leaf: Any, path: str) -> Node:
     if not isinstance(leaf, TracedArray | np.ndarray | np.generic | int | float | complex):
-        raise DtypeError(f"the function returned {type(leaf).__name__} {leaf!r}{path and f' at {path}'}; expected arrays")
+        raise DtypeError(
+            f"the function returned {type(leaf).__name__} {leaf!r}{path and f' at {path}'}; expected arrays"
+        )
     return lift(builder, leaf)
 
 

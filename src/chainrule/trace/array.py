@@ -14,7 +14,14 @@ from typing import Any
 import numpy as np
 
 from chainrule import ir
-from chainrule.errors import ChainruleError, DetachError, DtypeError, NotDifferentiableError, ShapeError, UnsupportedError
+from chainrule.errors import (
+    ChainruleError,
+    DetachError,
+    DtypeError,
+    NotDifferentiableError,
+    ShapeError,
+    UnsupportedError,
+)
 from chainrule.ir import REGISTRY, Builder, Node, Op
 from chainrule.ops.pointwise import astype, equal, not_equal
 from chainrule.ops.structural import gather, permute, put, put_slice, reshape, slice_
@@ -44,6 +51,7 @@ class TracedArray:
         self.builder = builder
         self._node = node
         self._base: TracedArray | None = None
+        self._base_node: Node | None = None
 
     # -- the node behind the handle --------------------------------------------------------------
 
@@ -133,7 +141,7 @@ class TracedArray:
     @property
     def flat(self) -> Iterator[Any]:
         """Iterator over the elements."""
-        return iter(self.reshape(-1))
+        return iter(np.reshape(self, -1))
 
     def __len__(self) -> int:
         if not self.shape:
@@ -177,6 +185,12 @@ class TracedArray:
             f"{what} would take the traced value{name} ({node.spec}) out of the graph and lose its derivative{at()}; "
             f"{advice} To drop the derivative on purpose, use chainrule.stop_gradient first."
         )
+
+    def __pos__(self) -> Any:
+        return finish(np.copy(self))
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return finish(np.round(self, digits or 0))
 
     def __bool__(self) -> bool:
         if self.size != 1:
@@ -260,7 +274,9 @@ class TracedArray:
         if isinstance(self.node.value, np.generic):
             raise TypeError(f"a NumPy scalar does not support item assignment{at()}")
         steps = plan(self.shape, self._places(key))
-        part = self._basic(steps) if steps.axes or steps.shape != self.shape or not _is_whole(steps, self.shape) else self
+        part = (
+            self._basic(steps) if steps.axes or steps.shape != self.shape or not _is_whole(steps, self.shape) else self
+        )
         if not steps.axes:
             part.assign(_fitted(part, value, part.shape, key).node)
             return
@@ -328,7 +344,7 @@ class TracedArray:
         return finish(result if out is None else _deliver(result, (out,), func.__name__))
 
 
-# -- recording --------------------------------------------------------------------------------------------
+# -- recording -----------------------------------------------------------------------------------------
 
 
 def at() -> str:
@@ -373,7 +389,7 @@ def _mismatch(op: Op, nodes: Sequence[Node], error: Exception, origin: Any) -> s
     return f"{op.name}: shapes {shapes} of {names} do not fit, at {origin} ({error})"
 
 
-def record(op: Op, *args: Any, **params: Any) -> TracedArray:
+def record(op: Op, *args: Any, **params: Any) -> Any:
     """Apply an op to values of which at least one is traced, in the newest graph among them."""
     builder = newest(args)
     several = op is ir.ITEM  # its argument, all the results of an op, has no dtype of its own
@@ -462,7 +478,7 @@ def finish(result: Any) -> Any:
     return result
 
 
-def traced(builder: Builder, value: Any) -> TracedArray:
+def traced(builder: Builder, value: Any) -> Any:
     """Return any operand as a traced array of a builder."""
     if isinstance(value, TracedArray) and value.builder is builder:
         return value
@@ -476,7 +492,9 @@ def call_ufunc(ufunc: np.ufunc, inputs: Sequence[Any], *, where: Any = True, dty
         home = "np" if hasattr(np, ufunc.__name__) else "scipy.special"
         raise NotDifferentiableError(f"{home}.{ufunc.__name__} has no rule for traced arrays{at()}")
     if kwargs.pop("casting", "same_kind") != "same_kind" or kwargs.pop("order", "K") != "K" or any(kwargs.values()):
-        raise UnsupportedError(f"np.{ufunc.__name__}: options {sorted(kwargs)} are not supported with traced arrays{at()}")
+        raise UnsupportedError(
+            f"np.{ufunc.__name__}: options {sorted(kwargs)} are not supported with traced arrays{at()}"
+        )
     if dtype is not None:
         builder = newest(inputs)
         inputs = [cast(traced(builder, part), dtype) for part in inputs]
@@ -488,12 +506,12 @@ def call_ufunc(ufunc: np.ufunc, inputs: Sequence[Any], *, where: Any = True, dty
     return result
 
 
-def cast(x: TracedArray, dtype: Any) -> TracedArray:
+def cast(x: Any, dtype: Any) -> Any:
     """Return x in another dtype, the same handle where nothing changes."""
     return x if x.dtype == np.dtype(dtype) else record(astype, x, dtype=np.dtype(dtype))
 
 
-def permuted(x: TracedArray, axes: Sequence[int]) -> TracedArray:
+def permuted(x: TracedArray, axes: Sequence[int]) -> Any:
     """Return x with its axes in another order, the same handle where nothing changes."""
     axes = tuple(axes)
     return x if axes == tuple(range(x.ndim)) else record(permute, x, axes=axes)
@@ -507,15 +525,19 @@ def broadcast_indices(builder: Builder, arrays: Sequence[Any]) -> list[Any]:
             raise IndexError(f"arrays used as indices must be of integer (or boolean) type{at()}")
     shape = np.broadcast_shapes(*(np.shape(array) for array in arrays))
     return [
-        np.broadcast_to(array, shape) if isinstance(array, TracedArray) else np.broadcast_to(np.asarray(array), shape).copy()
+        np.broadcast_to(array, shape)
+        if isinstance(array, TracedArray)
+        else np.broadcast_to(np.asarray(array), shape).copy()
         for array in arrays
     ]
 
 
-# -- assignment and views -----------------------------------------------------------------------------------
+# -- assignment and views ------------------------------------------------------------------------------
 
 
-def view(base: TracedArray, node: Node, read: Callable[[Node], Node], write: Callable[[Node, Node], Node]) -> TracedArray:
+def view(
+    base: TracedArray, node: Node, read: Callable[[Node], Node], write: Callable[[Node, Node], Node]
+) -> TracedArray:
     """Return a view of a traced array."""
     result = TracedArray(base.builder, node)
     result.look_through(base, read, write)
@@ -546,7 +568,7 @@ def _become_view(result: TracedArray, base: TracedArray, op: Op, params: dict[st
 
 
 def _is_mask(part: Any) -> bool:
-    return bool(getattr(part, "dtype", None) == bool)
+    return getattr(part, "dtype", None) == np.bool_
 
 
 def _front(steps: Plan, ndim: int) -> list[int]:
@@ -566,9 +588,8 @@ def _fitted(target: TracedArray, value: Any, shape: tuple[int, ...], key: Any) -
             f"{at()}; return it from the inner function instead"
         )
     new = traced(builder, value if not isinstance(value, int | float | complex) else target.dtype.type(value))
-    if not np.can_cast(new.dtype, target.dtype, "same_kind"):
-        if new.node.op is not ir.CONSTANT:
-            raise DtypeError(f"cannot store {new.dtype} in an array of {target.dtype}{at()}")
+    if not np.can_cast(new.dtype, target.dtype, "same_kind") and new.node.op is not ir.CONSTANT:
+        raise DtypeError(f"cannot store {new.dtype} in an array of {target.dtype}{at()}")
     while new.ndim > len(shape) and new.shape[0] == 1:
         new = record(reshape, new, shape=new.shape[1:])
     try:
@@ -598,10 +619,10 @@ def _deliver(result: Any, outs: tuple[Any, ...], name: str) -> Any:
     )
 
 
-# -- operators and methods, by way of NumPy -------------------------------------------------------------------
+# -- operators and methods, by way of NumPy ------------------------------------------------------------
 
 
-def _binary(ufunc: np.ufunc) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def _binary(ufunc: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
     op = UFUNCS.get(ufunc)
 
     def forward(self: Any, other: Any) -> Any:
@@ -648,8 +669,6 @@ for _name, _op in {"eq": equal, "ne": not_equal}.items():
     setattr(TracedArray, f"__{_name}__", _binary(_op.evaluate)[0])
 for _name, _ufunc in {"neg": np.negative, "abs": np.absolute, "invert": np.invert}.items():
     setattr(TracedArray, f"__{_name}__", lambda self, _op=UFUNCS[_ufunc]: finish(record(_op, self)))
-setattr(TracedArray, "__pos__", lambda self: finish(self.copy()))
-setattr(TracedArray, "__round__", lambda self, digits=0: finish(np.round(self, digits or 0)))
 
 
 def _method(name: str) -> Callable[..., Any]:
@@ -661,10 +680,38 @@ def _method(name: str) -> Callable[..., Any]:
     return method
 
 
-for _name in (
-    "all any argmax argmin argsort astype clip conj conjugate copy cumprod cumsum diagonal dot max mean min nonzero prod "
-    "ravel repeat round squeeze std sum swapaxes take trace var searchsorted"
-).split():
+for _name in [
+    "all",
+    "any",
+    "argmax",
+    "argmin",
+    "argsort",
+    "astype",
+    "clip",
+    "conj",
+    "conjugate",
+    "copy",
+    "cumprod",
+    "cumsum",
+    "diagonal",
+    "dot",
+    "max",
+    "mean",
+    "min",
+    "nonzero",
+    "prod",
+    "ravel",
+    "repeat",
+    "round",
+    "squeeze",
+    "std",
+    "sum",
+    "swapaxes",
+    "take",
+    "trace",
+    "var",
+    "searchsorted",
+]:
     setattr(TracedArray, _name, _method(_name))
 
 
@@ -678,7 +725,7 @@ def _transpose(self: TracedArray, *axes: Any) -> Any:
     return finish(np.transpose(self, (axes[0] if len(axes) == 1 else axes) or None))
 
 
-def _flatten(self: TracedArray, order: str = "C") -> Any:
+def _flatten(self: TracedArray, order: Any = "C") -> Any:
     """As ndarray.flatten: a copy with one axis."""
     return finish(np.copy(np.ravel(self, order)))
 

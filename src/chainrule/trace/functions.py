@@ -7,6 +7,7 @@ the signature is an error that names it; nothing is ignored silently.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import operator
 from collections.abc import Callable, Sequence
@@ -53,7 +54,7 @@ def implements(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]],
     return add
 
 
-def as_traced(x: Any, *others: Any) -> TracedArray:
+def as_traced(x: Any, *others: Any) -> Any:
     """Return x as a traced array of the newest graph among the arguments."""
     return x if isinstance(x, TracedArray) and not others else traced(newest((x, *others)), x)
 
@@ -69,17 +70,17 @@ def _axis(axis: int, ndim: int) -> int:
     return int(np.lib.array_utils.normalize_axis_index(operator.index(axis), ndim))
 
 
-def _keep(y: TracedArray, x: TracedArray, axes: tuple[int, ...], keepdims: Any) -> TracedArray:
+def _keep(y: Any, x: Any, axes: tuple[int, ...], keepdims: Any) -> Any:
     if keepdims is np._NoValue or not keepdims:
         return y
     return record(reshape, y, shape=tuple(1 if k in axes else size for k, size in enumerate(x.shape)))
 
 
-def _count(x: TracedArray, axes: tuple[int, ...]) -> int:
+def _count(x: Any, axes: tuple[int, ...]) -> int:
     return math.prod(x.shape[k] for k in axes)
 
 
-# -- ufuncs that are not one op ---------------------------------------------------------------------------
+# -- ufuncs that are not one op ------------------------------------------------------------------------
 
 FUNCTIONS[np.matmul] = functools.partial(record, matmul)
 
@@ -102,12 +103,12 @@ def _modf(x: Any) -> Any:
 
 @implements(np.ldexp)
 def _ldexp(x: Any, k: Any) -> Any:
-    return x * np.exp2(np.asarray(k, float) if not isinstance(k, TracedArray) else k.astype(float)).astype(x.dtype)
+    return x * np.exp2(as_traced(k, x).astype(float)).astype(x.dtype)
 
 
 def _reduce(ufunc: np.ufunc, x: Any, axis: Axis = 0, dtype: Any = None, out: Any = None, keepdims: bool = False,
             initial: Any = np._NoValue, where: Any = True) -> Any:  # fmt: skip
-    names = {"add": np.sum, "multiply": np.prod, "maximum": np.max, "minimum": np.min, "logical_and": np.all,
+    names: dict[str, Any] = {"add": np.sum, "multiply": np.prod, "maximum": np.max, "minimum": np.min, "logical_and": np.all,
              "logical_or": np.any, "fmax": None, "fmin": None}  # fmt: skip
     if where is not True or initial is not np._NoValue or out is not None:
         raise UnsupportedError(f"np.{ufunc.__name__}.reduce: only axis, dtype and keepdims with traced arrays{at()}")
@@ -121,7 +122,7 @@ def _reduce(ufunc: np.ufunc, x: Any, axis: Axis = 0, dtype: Any = None, out: Any
 
 
 def _accumulate(ufunc: np.ufunc, x: Any, axis: int = 0) -> Any:
-    function = {np.add: np.cumsum, np.multiply: np.cumprod}.get(ufunc)
+    function = {"add": np.cumsum, "multiply": np.cumprod}.get(ufunc.__name__)
     if function is None:
         raise UnsupportedError(f"np.{ufunc.__name__}.accumulate has no rule for traced arrays{at()}")
     return function(x, axis=axis)
@@ -134,7 +135,8 @@ def _outer_ufunc(ufunc: np.ufunc, a: Any, b: Any) -> Any:
 def _at(ufunc: np.ufunc, x: Any, key: Any, value: Any = None) -> None:
     if not isinstance(x, TracedArray):
         raise UnsupportedError(
-            f"np.{ufunc.__name__}.at: a plain NumPy array cannot hold traced values{at()}; make it with np.zeros_like(x)"
+            f"np.{ufunc.__name__}.at: a plain NumPy array cannot hold traced values{at()}; "
+            "make it with np.zeros_like(x)"
         )
     if ufunc is not np.add:
         raise UnsupportedError(f"np.{ufunc.__name__}.at has no rule for traced arrays{at()}")
@@ -147,7 +149,7 @@ def _at(ufunc: np.ufunc, x: Any, key: Any, value: Any = None) -> None:
 UFUNC_METHODS.update(reduce=_reduce, accumulate=_accumulate, outer=_outer_ufunc, at=_at)
 
 
-# -- reductions ---------------------------------------------------------------------------------------------
+# -- reductions ----------------------------------------------------------------------------------------
 
 
 @implements(np.sum)
@@ -161,7 +163,7 @@ def _sum(a: Any, axis: Axis = None, dtype: Any = None, keepdims: Any = False, in
     return y if initial is np._NoValue else y + initial
 
 
-def _chosen(x: TracedArray, condition: Any, otherwise: Any) -> TracedArray:
+def _chosen(x: Any, condition: Any, otherwise: Any) -> Any:
     """Return x with the elements that `where=` leaves out replaced."""
     return x if condition is True else np.where(condition, x, x.dtype.type(otherwise))
 
@@ -174,7 +176,9 @@ def _mean(a: Any, axis: Axis = None, dtype: Any = None, keepdims: Any = False, w
     total = np.sum(x, axis=axes, keepdims=keepdims, where=where)
     if where is True:
         return total / _count(x, axes)
-    return total / np.sum(np.broadcast_to(where, x.shape), axis=axes, keepdims=bool(keepdims) and keepdims is not np._NoValue)
+    return total / np.sum(
+        np.broadcast_to(where, x.shape), axis=axes, keepdims=bool(keepdims) and keepdims is not np._NoValue
+    )
 
 
 @implements(np.average)
@@ -186,7 +190,9 @@ def _average(a: Any, axis: Axis = None, weights: Any = None, *, keepdims: Any = 
         shape = [1] * x.ndim
         shape[axis] = -1
         weights = np.broadcast_to(np.reshape(weights, shape), x.shape)
-    return np.sum(x * weights, axis=axis, keepdims=keepdims) / np.sum(weights, axis=axis, keepdims=bool(keepdims is True))
+    return np.sum(x * weights, axis=axis, keepdims=keepdims) / np.sum(
+        weights, axis=axis, keepdims=bool(keepdims is True)
+    )
 
 
 @implements(np.var)
@@ -203,7 +209,7 @@ def _var(a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims
     return total / max(_count(x, axes) - (ddof if correction is np._NoValue else correction), 0)
 
 
-def _squared(x: TracedArray) -> Any:
+def _squared(x: Any) -> Any:
     """Return |x|² elementwise."""
     return np.real(x) ** 2 + np.imag(x) ** 2 if x.dtype.kind == "c" else x * x
 
@@ -305,7 +311,7 @@ def _norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) ->
     return _vector_norm(x, axes[0], 2 if ord is None else ord, keepdims)
 
 
-def _vector_norm(x: TracedArray, axis: int, order: float, keepdims: bool) -> Any:
+def _vector_norm(x: Any, axis: int, order: float, keepdims: bool) -> Any:
     size = np.abs(x)
     if order == np.inf:
         return np.max(size, axis=axis, keepdims=keepdims)
@@ -320,7 +326,7 @@ def _vector_norm(x: TracedArray, axis: int, order: float, keepdims: bool) -> Any
     return np.sum(size**order, axis=axis, keepdims=keepdims) ** (1 / order)
 
 
-# -- choice, rounding, complex parts ---------------------------------------------------------------------------
+# -- choice, rounding, complex parts -------------------------------------------------------------------
 
 
 @implements(np.where)
@@ -417,7 +423,7 @@ def _array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> bool:
     return bool(np.all((a1 == a2) | (np.isnan(a1) & np.isnan(a2)) if equal_nan else a1 == a2))
 
 
-# -- shape --------------------------------------------------------------------------------------------------------
+# -- shape ---------------------------------------------------------------------------------------------
 
 
 @implements(np.reshape)
@@ -439,7 +445,8 @@ def _reshape(a: Any, shape: Any = None, order: str = "C", *, copy: Any = None) -
 
 @implements(np.ravel)
 def _ravel(a: Any, order: str = "C") -> Any:
-    return np.reshape(as_traced(a), (as_traced(a).size,), order="C" if order == "K" else order)
+    x = as_traced(a)
+    return x.reshape((x.size,), order="C" if order == "K" else order)
 
 
 @implements(np.transpose, np.permute_dims)
@@ -521,7 +528,9 @@ def _concatenate(arrays: Sequence[Any], axis: int | None = 0, *, dtype: Any = No
         raise ShapeError(f"np.concatenate: zero-dimensional arrays cannot be concatenated{at()}; use np.stack")
     shapes = [np.shape(part) for part in parts]
     axis = _axis(axis, len(shapes[0]))
-    if any(len(s) != len(shapes[0]) or s[:axis] + s[axis + 1 :] != shapes[0][:axis] + shapes[0][axis + 1 :] for s in shapes):
+    if any(
+        len(s) != len(shapes[0]) or s[:axis] + s[axis + 1 :] != shapes[0][:axis] + shapes[0][axis + 1 :] for s in shapes
+    ):
         raise ShapeError(f"np.concatenate: shapes {' and '.join(map(str, shapes))} differ outside axis {axis}{at()}")
     if dtype is not None:
         parts = [cast(as_traced(part, *arrays), dtype) for part in parts]
@@ -600,7 +609,7 @@ def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]
         cuts = list(indices_or_sections)
     bounds = [0, *cuts, size]
     lead = (_ALL,) * axis
-    return [ary[(*lead, slice(a, b))] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [ary[(*lead, slice(a, b))] for a, b in itertools.pairwise(bounds)]
 
 
 @implements(np.split)
@@ -671,7 +680,7 @@ def _pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values:
     widths = np.broadcast_to(np.asarray(pad_width), (array.ndim, 2)).tolist()
     shape = tuple(size + before + after for size, (before, after) in zip(array.shape, widths, strict=True))
     if mode != "constant":
-        places = np.pad(np.arange(array.size).reshape(array.shape), widths, mode=mode)
+        places = np.pad(np.arange(array.size).reshape(array.shape), widths, mode)  # type: ignore[call-overload]
         return np.ravel(array)[places]
     index = tuple((before, before + size, 1) for size, (before, _) in zip(array.shape, widths, strict=True))
     placed = record(embed, array, shape=shape, index=index)
@@ -709,7 +718,7 @@ FUNCTIONS[np.linalg.trace] = lambda x, /, *, offset=0: np.trace(x, offset, -2, -
 
 @implements(np.tril)
 def _tril(m: Any, k: int = 0) -> Any:
-    return np.where(np.tri(*m.shape[-2:], k=k, dtype=bool), m, m.dtype.type(0))
+    return np.where(np.tri(m.shape[-2], m.shape[-1], k, bool), m, m.dtype.type(0))
 
 
 @implements(np.triu)
@@ -732,15 +741,17 @@ def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     return np.sum((y[..., 1:] + y[..., :-1]) * steps, axis=-1) / 2
 
 
-# -- creation from traced arrays --------------------------------------------------------------------------------------
+# -- creation from traced arrays -----------------------------------------------------------------------
 
 
-def _constant(like: TracedArray, value: np.ndarray) -> TracedArray:
+def _constant(like: TracedArray, value: np.ndarray) -> Any:
     return TracedArray(like.builder, like.builder.constant(value))
 
 
 @implements(np.zeros_like)
-def _zeros_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None) -> Any:
+def _zeros_like(
+    a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
+) -> Any:
     return _constant(a, np.zeros(a.shape if shape is None else shape, dtype or a.dtype))
 
 
@@ -751,7 +762,9 @@ def _empty_like(prototype: Any, dtype: Any = None, order: str = "K", subok: bool
 
 
 @implements(np.ones_like)
-def _ones_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None) -> Any:
+def _ones_like(
+    a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
+) -> Any:
     return _constant(a, np.ones(a.shape if shape is None else shape, dtype or a.dtype))
 
 
@@ -762,23 +775,27 @@ def _full_like(a: Any, fill_value: Any, dtype: Any = None, order: str = "K", sub
     return np.copy(cast(filled, dtype or a.dtype))
 
 
-def _created(function: Callable[..., np.ndarray], like: TracedArray, *args: Any, **kwargs: Any) -> TracedArray:
+def _created(function: Callable[..., np.ndarray], like: TracedArray, *args: Any, **kwargs: Any) -> Any:
     """Return what ``function(..., like=traced)`` makes: an array of that graph, which can be written into."""
     return _constant(like, function(*args, **kwargs))
 
 
-def _array(like: TracedArray, a: Any, dtype: Any = None, **kwargs: Any) -> TracedArray:
+def _array(like: TracedArray, a: Any, dtype: Any = None, **kwargs: Any) -> Any:
     x = traced(like.builder, stacked(a) if holds_traced(a) else np.array(a))
     return np.copy(x if dtype is None else cast(x, dtype))
 
 
-def _full(like: TracedArray, shape: Any, fill_value: Any, dtype: Any = None, **kwargs: Any) -> TracedArray:
+def _full(like: TracedArray, shape: Any, fill_value: Any, dtype: Any = None, **kwargs: Any) -> Any:
     x = np.broadcast_to(traced(like.builder, fill_value), shape)
     return np.copy(x if dtype is None else cast(x, dtype))
 
 
-CREATORS.update({f: functools.partial(_created, f) for f in (np.zeros, np.ones, np.empty, np.eye, np.identity, np.tri, np.arange)})
-CREATORS.update({np.array: _array, np.asarray: _array, np.asanyarray: _array, np.ascontiguousarray: _array, np.full: _full})
+CREATORS.update(
+    {f: functools.partial(_created, f) for f in (np.zeros, np.ones, np.empty, np.eye, np.identity, np.tri, np.arange)}
+)
+CREATORS.update(
+    {np.array: _array, np.asarray: _array, np.asanyarray: _array, np.ascontiguousarray: _array, np.full: _full}
+)
 
 
 @implements(np.linspace)
@@ -792,7 +809,7 @@ def _linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
 def _meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> Any:
     count = len(xi)
     parts = [np.reshape(x, [-1 if k == axis else 1 for k in range(count)]) for axis, x in enumerate(xi)]
-    parts = parts if sparse else np.broadcast_arrays(*parts)
+    parts = parts if sparse else list(np.broadcast_arrays(*parts))
     return tuple(np.swapaxes(part, 0, 1) if indexing == "xy" and count > 1 else part for part in parts)
 
 
@@ -807,7 +824,7 @@ def _astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> 
     return np.copy(x) if x.dtype == np.dtype(dtype) else cast(x, dtype)
 
 
-# -- products -----------------------------------------------------------------------------------------------------------
+# -- products ------------------------------------------------------------------------------------------
 
 
 @implements(np.dot)
@@ -865,8 +882,8 @@ def _einsum(*operands: Any, optimize: Any = False, dtype: Any = None) -> Any:
     terms, result = _subscripts(subscripts, arrays)
     arrays = [_distinct(array, term) for array, term in zip(arrays, terms, strict=True)]
     pairs = [(array, "".join(dict.fromkeys(term))) for array, term in zip(arrays, terms, strict=True)]
-    order = np.einsum_path(",".join(term for _, term in pairs) + "->" + result,
-                           *(np.broadcast_to(0.0, np.shape(array)) for array, _ in pairs), optimize="greedy")[0][1:]  # fmt: skip
+    shapes = [np.broadcast_to(0.0, np.shape(array)) for array, _ in pairs]
+    order = np.einsum_path(",".join(term for _, term in pairs) + "->" + result, *shapes, optimize="greedy")[0][1:]
     for step in order if len(pairs) > 1 else []:
         chosen = [pairs[k] for k in sorted(step, reverse=True)]
         pairs = [pair for k, pair in enumerate(pairs) if k not in step]
@@ -895,7 +912,9 @@ def _subscripts(text: str, arrays: Sequence[Any]) -> tuple[list[str], str]:
     if not arrow:
         letters = inputs.replace(",", "").replace("...", "")
         result = "..." * ("..." in inputs) + "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
-    terms = [term.replace("...", dots[len(dots) - rank :] if rank else "") for term, rank in zip(terms, ranks, strict=True)]
+    terms = [
+        term.replace("...", dots[len(dots) - rank :] if rank else "") for term, rank in zip(terms, ranks, strict=True)
+    ]
     for term, array in zip(terms, arrays, strict=True):
         if len(term) != np.ndim(array):
             raise ShapeError(f"np.einsum: {text!r} does not fit shape {np.shape(array)}{at()}")
@@ -980,10 +999,10 @@ def _matrix_power(a: Any, n: int) -> Any:
     return result
 
 
-# -- linear algebra ---------------------------------------------------------------------------------------------------------
+# -- linear algebra ------------------------------------------------------------------------------------
 
 
-def _square(x: Any, name: str) -> TracedArray:
+def _square(x: Any, name: str) -> Any:
     x = as_traced(x)
     if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
         raise ShapeError(f"np.linalg.{name}: a square matrix is needed, got shape {x.shape}{at()}")
@@ -1016,13 +1035,13 @@ def _slogdet(a: Any) -> Any:
     return np.linalg.slogdet(np.eye(1)).__class__(*both)
 
 
-def _several(op: ir.Op, x: TracedArray, **params: Any) -> list[TracedArray]:
+def _several(op: ir.Op, x: Any, **params: Any) -> list[TracedArray]:
     """Apply an op with several results."""
     results = record(op, x, **params)
     return [record(ir.ITEM, results, index=k) for k in range(len(results.node.spec))]
 
 
-# -- order and search ---------------------------------------------------------------------------------------------------------
+# -- order and search ----------------------------------------------------------------------------------
 
 
 @implements(np.argsort)
@@ -1097,7 +1116,7 @@ def _digitize(x: Any, bins: Any, right: bool = False) -> Any:
     return record(host, x, bins, function=np.digitize, kwargs=(("right", right),))
 
 
-# -- questions that need no graph -------------------------------------------------------------------------------------------------
+# -- questions that need no graph ----------------------------------------------------------------------
 
 implements(np.shape)(lambda a: a.shape)
 implements(np.ndim)(lambda a: a.ndim)
@@ -1127,7 +1146,9 @@ def _copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -
 
 def _refuse(name: str) -> Callable[..., Any]:
     def rule(*args: Any, **kwargs: Any) -> Any:
-        raise UnsupportedError(f"np.{name} writes into its argument, which is not supported{at()}; use np.where or x[i] = v")
+        raise UnsupportedError(
+            f"np.{name} writes into its argument, which is not supported{at()}; use np.where or x[i] = v"
+        )
 
     return rule
 

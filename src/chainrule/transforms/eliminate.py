@@ -58,7 +58,9 @@ def eliminate(program: Program, order: Iterable[Node] | str = "reverse") -> list
         sequence = list(order)
         if len(sequence) != len(everything) or set(sequence) != set(everything):
             missing = sorted(node.name for node in set(everything) - set(sequence))
-            raise GraphError(f"an elimination order holds each of the {len(everything)} vertices once; missing: {missing}")
+            raise GraphError(
+                f"an elimination order holds each of the {len(everything)} vertices once; missing: {missing}"
+            )
     incoming: dict[Node, set[Node]] = {}
     for source, targets in outgoing.items():
         for target in targets:

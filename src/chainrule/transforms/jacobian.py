@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -34,9 +34,7 @@ def jacobian(program: Program, mode: str = "auto", order: Iterable[Node] | str =
         mode = choose(program)
     if mode == "eliminate":
         rows = eliminate(program, order)
-        found = [
-            [None if edge is None else edge.dense(program.builder) for edge in row] for row in rows
-        ]
+        found = [[None if edge is None else edge.dense(program.builder) for edge in row] for row in rows]
     else:
         found = _forward(program) if mode == "forward" else _reverse(program)
     outputs = []
@@ -67,27 +65,26 @@ def _forward(program: Program) -> list[list[Node | None]]:
 
 
 def _reverse(program: Program) -> list[list[Node | None]]:
-    rows = []
+    rows: list[list[Node | None]] = []
     for y in program.outputs:
         if not y.spec.is_inexact:
             rows.append([None] * len(program.inputs))
             continue
         bars = _sweep(y, lambda bar, y=y: pull({y: bar}, program.inputs))
-        rows.append([
-            bar if bar is None else bar.reshape((*y.shape, *x.shape)) for bar, x in zip(bars, program.inputs, strict=True)
-        ])  # fmt: skip
+        pairs = zip(bars, program.inputs, strict=True)
+        rows.append([None if bar is None else bar.reshape((*y.shape, *x.shape)) for bar, x in pairs])
     return rows
 
 
-def _sweep(end: Node, run: object) -> list[Node | None]:
+def _sweep(end: Node, run: Callable[[Node], list[Node | None]]) -> list[Node | None]:
     """Run a sweep from the unit vectors of a node; a scalar needs no batch."""
     builder = end.builder
     one = builder.constant(end.dtype.type(1))
     if not end.shape:
-        return run(one)  # type: ignore[operator]
+        return run(one)
     size = end.spec.size
     single = builder.input(end.spec)
-    found = run(single)  # type: ignore[operator]
+    found = run(single)
     basis = builder.constant(np.eye(size, dtype=end.dtype).reshape(size, *end.shape))
     some = [node for node in found if node is not None]
     batched = iter(ir.batch(some, {single: basis}))
