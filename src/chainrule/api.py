@@ -13,7 +13,7 @@ from chainrule.errors import DtypeError, NotDifferentiableError, ShapeError
 from chainrule.interpret import run
 from chainrule.ir import CONSTANT, INPUT, Node, Program
 from chainrule.ops.host import stop_gradient as stop_gradient_op
-from chainrule.trace import Traced, TracedArray, differentiable, record, trace_function
+from chainrule.tracing import Traced, TracedArray, differentiable, record, trace_function
 from chainrule.transforms.forward import forward
 from chainrule.transforms.jacobian import jacobian as jacobian_program
 from chainrule.transforms.reverse import reverse

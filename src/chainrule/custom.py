@@ -12,8 +12,8 @@ from chainrule import ir, tree
 from chainrule.edges import Edge, Traced
 from chainrule.errors import NotDifferentiableError, ShapeError, UnsupportedError
 from chainrule.ir import Node, Op
-from chainrule.trace.array import TracedArray, holds_traced, lift, newest
-from chainrule.trace.origin import here
+from chainrule.tracing.array import TracedArray, holds_traced, lift, newest
+from chainrule.tracing.origin import here
 from chainrule.types import Spec
 
 EdgeMaker = Callable[[Node], list[list[Edge | None]]]

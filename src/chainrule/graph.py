@@ -23,7 +23,7 @@ from chainrule.errors import GraphError, UnsupportedError
 from chainrule.ir import CONSTANT, INPUT, ITEM, Node, Origin, Program
 from chainrule.serialize import from_json, to_json
 from chainrule.source import source
-from chainrule.trace import trace_function
+from chainrule.tracing import trace_function
 from chainrule.transforms.jacobian import jacobian
 from chainrule.types import Shape
 

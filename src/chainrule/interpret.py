@@ -7,7 +7,7 @@ from typing import Any
 
 from chainrule import ir
 from chainrule.ir import Node, Program
-from chainrule.trace.array import TracedArray, record
+from chainrule.tracing.array import TracedArray, record
 
 
 def run(program: Program, args: Sequence[Any]) -> list[Any]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from chainrule.errors import GraphError
 from chainrule.ir import CONSTANT, INPUT, ITEM, REGISTRY, Builder, Node, Op, Origin, Program, ancestors
-from chainrule.trace.array import FUNCTIONS
+from chainrule.tracing.array import FUNCTIONS
 from chainrule.types import Spec
 
 FORMAT = "chainrule-graph"

@@ -12,9 +12,9 @@ import numpy as np
 from chainrule import tree
 from chainrule.errors import DtypeError
 from chainrule.ir import Builder, Node, Program
-from chainrule.trace import functions  # noqa: F401 - fills the table of NumPy functions
-from chainrule.trace.array import TracedArray, lift, record
-from chainrule.trace.origin import here
+from chainrule.tracing import functions  # noqa: F401 - fills the table of NumPy functions
+from chainrule.tracing.array import TracedArray, lift, record
+from chainrule.tracing.origin import here
 from chainrule.types import Spec
 
 __all__ = ["Traced", "TracedArray", "differentiable", "record", "trace_function"]

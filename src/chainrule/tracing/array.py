@@ -25,17 +25,17 @@ from chainrule.errors import (
 from chainrule.ir import REGISTRY, Builder, Node, Op
 from chainrule.ops.pointwise import astype, equal, not_equal
 from chainrule.ops.structural import gather, permute, put, put_slice, reshape, slice_
-from chainrule.trace.indexing import Plan, plan
-from chainrule.trace.origin import here, is_users, targets, user_frame, variable_of
+from chainrule.tracing.indexing import Plan, plan
+from chainrule.tracing.origin import here, is_users, targets, user_frame, variable_of
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
-"""What each NumPy function does with traced arguments; filled by `chainrule.trace.functions`."""
+"""What each NumPy function does with traced arguments; filled by `chainrule.tracing.functions`."""
 
 CREATORS: dict[Callable[..., Any], Callable[..., Any]] = {}
 """What ``np.zeros(n, like=traced)`` and its kin do: `(like, *args, **kwargs)`."""
 
 UFUNC_METHODS: dict[str, Callable[..., Any]] = {}
-"""What reduce, accumulate, ... do; filled by `chainrule.trace.functions`."""
+"""What reduce, accumulate, ... do; filled by `chainrule.tracing.functions`."""
 
 UFUNCS: dict[np.ufunc, Op] = {op.evaluate: op for op in REGISTRY.values() if isinstance(op.evaluate, np.ufunc)}
 

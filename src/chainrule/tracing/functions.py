@@ -23,7 +23,7 @@ from chainrule.ops.contraction import matmul
 from chainrule.ops.host import host, stop_gradient
 from chainrule.ops.pointwise import imag, real, where
 from chainrule.ops.structural import broadcast_to, concatenate, cumsum, embed, gather, reshape
-from chainrule.trace.array import (
+from chainrule.tracing.array import (
     CREATORS,
     FUNCTIONS,
     UFUNC_METHODS,
