@@ -187,15 +187,13 @@ def test_nine_paths_in_three_stages() -> None:
 
 
 def test_a_thousand_stages() -> None:
-    factors = np.tile([0.8, 0.9, 0.95], (1000, 1))
+    factors = np.tile([0.9, 0.06, 0.05], (1000, 1))
     g = trace(lambda x: stages(x, factors), 1.0)
     assert g.count_paths("x", g.outputs[0]) == 3**1000
-    start = time.perf_counter()
-    assert g.count_paths("x") == 3**1000
-    assert time.perf_counter() - start < 0.1  # seconds; the edges are there already
     best = list(g.paths("x", largest=True, limit=4))
-    assert best[0].product == pytest.approx(0.95**1000, rel=1e-9)
-    assert all(path.product == pytest.approx(0.95**999 * 0.9, rel=1e-9) for path in best[1:])
+    assert best[0].product == pytest.approx(0.9**1000, rel=1e-9)
+    assert all(path.product == pytest.approx(0.9**999 * 0.06, rel=1e-9) for path in best[1:])
+    assert g.derivative().outputs[0].value == pytest.approx(1.01**1000, rel=1e-9)
 
 
 def test_the_sum_of_equal_nodes_is_one_edge() -> None:
