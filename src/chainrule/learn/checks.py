@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.api import grad, jvp, value_and_grad
+from chainrule.api import grad, linearize, value_and_grad
 from chainrule.learn.network import Array
 from chainrule.tree import flatten, map_leaves, unflatten
 
@@ -50,8 +50,9 @@ class ForwardCost:
     Attributes:
         parameters: How many passes forward mode needs.
         measured: How many of them were run, and how often the reverse pass was.
-        forward: Seconds of one forward pass.
-        reverse: Seconds of one reverse pass; both include the evaluation of the function.
+        forward: Seconds of one forward pass; the function itself is evaluated once for all of them, which is not
+            counted.
+        reverse: Seconds of one reverse pass, the evaluation of the function included.
     """
 
     parameters: int
@@ -107,11 +108,12 @@ def measure_forward_cost(
     """Time a few forward passes, each along one random parameter, and as many reverse passes."""
     point, rebuild = _ravel(params)
     loss_and_gradient = value_and_grad(loss)
+    _, push = linearize(lambda p: loss(p, *args), params)
 
     def forward_pass() -> None:
         direction = np.zeros_like(point)
         direction[generator.integers(point.size)] = 1
-        jvp(lambda p: loss(p, *args), (params,), (rebuild(direction),))
+        push(rebuild(direction))
 
     return ForwardCost(
         point.size, repeat, _measure(forward_pass, repeat), _measure(lambda: loss_and_gradient(params, *args), repeat)

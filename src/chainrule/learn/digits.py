@@ -32,7 +32,7 @@ class Digits:
     test_labels: Array
 
 
-def load_digits(*, test_fraction: float = 0.2, seed: int | np.random.SeedSequence = 0) -> Digits:
+def load_digits(*, test_fraction: float = 0.2, seed: int = 0) -> Digits:
     """Return the images, some of them held out for testing.
 
     The same fraction of every digit is held out, drawn at random from the seed.
@@ -47,7 +47,7 @@ def load_digits(*, test_fraction: float = 0.2, seed: int | np.random.SeedSequenc
             'the handwritten digits come with scikit-learn, which is not installed: pip install "chainrule[learn]"'
         ) from error
     images, labels = bundled(return_X_y=True)
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])
     held_out = np.zeros(len(labels), dtype=bool)
     for digit in range(CLASSES):
         members = generator.permutation(np.flatnonzero(labels == digit))

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import MissingDependencyError
+from chainrule.files import replacing
 from chainrule.learn.digits import SIDE, Digits
-from chainrule.learn.files import replacing
 from chainrule.learn.network import Array
 from chainrule.learn.training import Epoch
 
@@ -80,10 +80,14 @@ def draw_curves(history: Sequence[Epoch], path: str | PathLike[str], *, lang: st
     style: dict[str, Any] = {"linewidth": 2, "marker": "o" if len(history) == 1 else None}
 
     def paint(figure: Any, text: dict[str, str]) -> None:
+        from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator  # noqa: PLC0415 - optional
+
         left, right = figure.subplots(1, 2)
         left.plot(epochs, [epoch.loss for epoch in history], color=BLUE, **style)
         left.set_yscale("log")
+        left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         left.yaxis.set_major_formatter(lambda value, position: f"{value:g}")
+        left.yaxis.set_minor_locator(NullLocator())
         left.set_title(text["loss"], loc="left", weight="bold")
         left.set_ylabel(text["loss unit"])
         for name, color, dashes in (("train", ORANGE, (0, (4, 1.5))), ("test", BLUE, "solid")):
@@ -96,7 +100,9 @@ def draw_curves(history: Sequence[Epoch], path: str | PathLike[str], *, lang: st
         right.legend(loc="lower right", frameon=False)
         for axes in (left, right):
             axes.set_xlabel(text["epoch"])
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+            if len(epochs) == 1:
+                axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
             axes.grid(color=FAINT, linewidth=0.8)
             axes.set_axisbelow(True)
             axes.spines[["top", "right"]].set_visible(False)

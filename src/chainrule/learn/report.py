@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 
 import numpy as np
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -25,17 +28,17 @@ TEXT = {
         "network": "Network",
         "network of": "{sizes}, relu between the layers; {parameters:,} parameters",
         "optimizer": "Optimizer",
-        "optimizer of": "{name}: learning rate {rate:g}, falling to 0; batches of {batch}; "
-        "{epochs:,} epochs; seed {seed}",
+        "optimizer of": "{name}: learning rate {rate:g}, falling to 0; batch size {batch:,}; "
+        "epochs {epochs:,}; seed {seed}",
         "gradient": "The gradient of the loss at the first batch",
         "check": "Checked",
         "check of": "reverse mode against central differences at {count} random parameters: "
         "largest relative error {error:.1e}",
         "reverse": "Reverse mode",
-        "reverse of": "1 pass of {median} ({low} to {high} in {measured} runs)",
+        "reverse of": "1 pass of {median} ({low} to {high} in {measured} runs), the loss included",
         "forward": "Forward mode",
         "forward of": "{parameters:,} passes, one per parameter; {measured} of them took {median} each "
-        "({low} to {high}), so all of them about {total}: {ratio:,.0f} times as long",
+        "({low} to {high}), the loss not included, so all of them about {total}: {ratio:,.0f} times as long",
         "training": "Training",
         "epoch": "epoch",
         "loss": "loss",
@@ -45,9 +48,10 @@ TEXT = {
         "result": "Result",
         "result of": "{test:.1%} of the held-out images read correctly ({right} of {total})",
         "speed": "Time",
-        "speed of": "{seconds} for {steps:,} steps, {step} per step, evaluations included",
+        "speed of": "{seconds}; {step} per step ({steps:,} in all), evaluations included",
         "misread": "Misread",
         "none": "none",
+        "more": "{count} more",
         "written": "Written",
         "µs": "µs",
         "ms": "ms",
@@ -61,15 +65,15 @@ TEXT = {
         "network": "网络",
         "network of": "{sizes}，层间为 relu；共 {parameters:,} 个参数",
         "optimizer": "优化器",
-        "optimizer of": "{name}：学习率 {rate:g}，线性降至 0；每批 {batch} 个；{epochs:,} 轮；种子 {seed}",
+        "optimizer of": "{name}：学习率 {rate:g}，线性降至 0；每批 {batch:,} 个；{epochs:,} 轮；种子 {seed}",
         "gradient": "损失在第一批上的梯度",
         "check": "检验",
         "check of": "在 {count} 个随机参数上，反向模式与中心差分的最大相对误差为 {error:.1e}",
         "reverse": "反向模式",
-        "reverse of": "1 遍，{median}（{measured} 次测量：{low} 至 {high}）",
+        "reverse of": "1 遍，{median}（{measured} 次测量：{low} 至 {high}），含损失的计算",
         "forward": "前向模式",
         "forward of": "{parameters:,} 遍，每个参数一遍；实测 {measured} 遍，每遍 {median}（{low} 至 {high}），"
-        "由此推算全部约需 {total}，是反向模式的 {ratio:,.0f} 倍",
+        "不含损失的计算，由此推算全部约需 {total}，是反向模式的 {ratio:,.0f} 倍",
         "training": "训练",
         "epoch": "轮",
         "loss": "损失",
@@ -82,6 +86,7 @@ TEXT = {
         "speed of": "{seconds}，共 {steps:,} 步，每步 {step}，含每轮的测试",
         "misread": "误认",
         "none": "无",
+        "more": "其余 {count} 个",
         "written": "已写入",
         "µs": "微秒",
         "ms": "毫秒",
@@ -95,7 +100,13 @@ LANGUAGES = tuple(TEXT)
 """The languages a report can be in."""
 
 WIDTH = 80
+INDENT = 14
 ROWS = 8
+PAIRS = 16
+
+CHINESE = r"[\u2e80-\u9fff]"
+WORD = re.compile(rf"（*(?:{CHINESE}|[^ \u2e80-\u9fff\uff00-\uffef]+(?:(?<=\xa0){CHINESE}+)?|.)[，。、；：）]* *")
+"""What stays on one line: a word, or a Chinese character, with the punctuation around it and the spaces after it."""
 
 
 class Report:
@@ -187,14 +198,13 @@ class Report:
             for label, answer in zip(training.digits.test_labels, training.answers, strict=True)
             if label != answer
         )
-        misread = ", ".join(pair + (f" ({count}×)" if count > 1 else "") for pair, count in sorted(wrong.items()))
         total = len(training.digits.test_labels)
         self._facts(
             (
                 "result",
                 self._say("result of", test=training.test_accuracy, right=total - wrong.total(), total=total),
             ),
-            ("misread", misread or self.text["none"]),
+            ("misread", self._misread(wrong)),
             (
                 "speed",
                 self._say(
@@ -204,12 +214,21 @@ class Report:
                     step=self._duration(training.seconds / training.steps),
                 ),
             ),
-            *([("written", "\n".join(map(str, training.files)))] if training.files else []),
         )
+        if training.files:
+            self._fact("written", list(map(str, training.files)))
+
+    def _misread(self, wrong: Counter[str]) -> str:
+        """What was taken for what, the most frequent first."""
+        shown = sorted(wrong.items(), key=lambda item: (-item[1], item[0]))[:PAIRS]
+        words = [f"{pair} ({count}×)" if count > 1 else pair for pair, count in shown]
+        rest = wrong.total() - sum(count for _, count in shown)
+        words += [self._say("more", count=rest)] if rest else []
+        return ", ".join(word.replace(" ", "\N{NO-BREAK SPACE}") for word in words) or self.text["none"]
 
     def _history(self, history: Sequence[Epoch]) -> None:
         """A table of some epochs, closer together at the beginning, where more happens."""
-        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
         for name in ("epoch", "loss", "train", "test", "time"):
             table.add_column(self.text[name], justify="right")
         for number in np.unique(np.geomspace(1, len(history), ROWS).round().astype(int)):
@@ -219,7 +238,7 @@ class Report:
                 f"{epoch.loss:.4f}",
                 f"{epoch.train_accuracy:.1%}",
                 f"{epoch.test_accuracy:.1%}",
-                self._duration(epoch.seconds),
+                _plain(self._duration(epoch.seconds)),
             )
         self.console.print(table, width=self.width)
         self.console.print()
@@ -229,12 +248,12 @@ class Report:
         self.console.print(Text(self.text[name], style="bold"))
 
     def _facts(self, *facts: tuple[str, str]) -> None:
-        table = Table.grid(padding=(0, 2, 0, 0))
-        table.add_column(style="cyan", no_wrap=True, min_width=12)
-        table.add_column(overflow="fold")
         for name, fact in facts:
-            table.add_row(self.text[name], Text(fact))
-        self.console.print(table, width=self.width)
+            self._fact(name, _wrap(fact, self.width - INDENT))
+
+    def _fact(self, name: str, lines: Sequence[str]) -> None:
+        for label, line in zip_longest([self.text[name]], lines, fillvalue=""):
+            self.console.print(Text.assemble((set_cell_size(label, INDENT), "cyan"), line), soft_wrap=True)
 
     def _say(self, name: str, /, **values: object) -> str:
         return self.text[name].format(**values)
@@ -246,5 +265,19 @@ class Report:
         """Three digits and the largest unit that leaves a number of at least one."""
         for unit, size in (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3)):
             if seconds >= size:
-                return f"{seconds / size:.3g} {self.text[unit]}"
-        return f"{seconds / 1e-6:.3g} {self.text['µs']}"
+                return f"{seconds / size:.3g}\N{NO-BREAK SPACE}{self.text[unit]}"
+        return f"{seconds / 1e-6:.3g}\N{NO-BREAK SPACE}{self.text['µs']}"
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    """Break a text into lines of at most ``width`` cells, where no word is longer."""
+    lines = [""]
+    for word in WORD.findall(text):
+        if lines[-1] and cell_len(lines[-1] + word.rstrip(" ")) > width:
+            lines.append("")
+        lines[-1] += word
+    return [_plain(line).strip(" ") for line in lines]
+
+
+def _plain(text: str) -> str:
+    return text.replace("\N{NO-BREAK SPACE}", " ")

@@ -18,6 +18,9 @@ from chainrule.learn.optimizers import Optimizer
 
 __all__ = ["Epoch", "Training", "fit", "minibatches"]
 
+DIVERGED = 1e3
+"""A loss in nats that no training which is under way comes near: guessing at random costs log 10 = 2.3."""
+
 Augment = Callable[[Array, np.random.Generator], Array]
 
 
@@ -131,7 +134,7 @@ def fit(
         on_epoch: Called after every epoch.
 
     Raises:
-        ExpressionError: the loss stopped being finite, so the learning rate was too large.
+        ExpressionError: the loss went beyond all bounds, so the learning rate was too large.
     """
     loss_and_gradient = value_and_grad(cross_entropy)
     state = optimizer.init(network)
@@ -143,9 +146,9 @@ def fit(
             with np.errstate(over="ignore", invalid="ignore"):  # a diverging training is told of below
                 loss, gradient = loss_and_gradient(network, x, labels)
                 network, state = optimizer.update(network, gradient, state)
-            if not np.isfinite(loss):
+            if not loss < DIVERGED:  # NaN included
                 raise ExpressionError(
-                    f"the training diverged: the loss is {float(loss)} in epoch {number}; "
+                    f"the training diverged: the loss is {loss:.3g} in epoch {number}; "
                     "a smaller learning rate (--learning-rate) would work"
                 )
             losses.append(float(loss))

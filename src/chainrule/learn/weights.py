@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import WeightsError
-from chainrule.learn.files import replacing
+from chainrule.files import replacing
 from chainrule.learn.network import Layer, Network
 
 __all__ = ["load_weights", "save_weights"]
@@ -37,6 +37,13 @@ def load_weights(path: str | PathLike[str], *, sizes: Sequence[int] | None = Non
         path: The ``.npz`` file.
         sizes: The layer sizes that the network must have, such as ``(64, 32, 10)``; any when None.
 
+    Example:
+        The network of ``chainrule train digits --out demo`` reads its held-out images again::
+
+            network = load_weights("demo/weights.npz")
+            digits = load_digits()  # with the training's seed: another one would show images it has learned from
+            answers = classify(network, digits.test_x)
+
     Raises:
         WeightsError: the file is missing, damaged or not a network, or the network has other sizes.
     """
@@ -59,10 +66,11 @@ def load_weights(path: str | PathLike[str], *, sizes: Sequence[int] | None = Non
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
+        with path.open("rb") as file:  # opened here, since `np.load` leaves damaged files open
+            found = np.load(file, allow_pickle=False)
+            if not isinstance(found, np.lib.npyio.NpzFile):
                 raise WeightsError(f"{path} is a single array, not a weights file of chainrule")
-            return {name: file[name] for name in file.files}
+            return dict(found)
     except WeightsError:
         raise
     except OSError as error:
