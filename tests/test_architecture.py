@@ -24,7 +24,7 @@ LAYERS = [  # from the bottom; parts of one layer do not import each other
     {""},  # the package itself: public names
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
-OPTIONAL = {"matplotlib", "sklearn"}
+OPTIONAL = {"matplotlib", "sklearn", "threadpoolctl"}
 MODULES = sorted(ROOT.rglob("*.py"))
 
 

@@ -3,13 +3,18 @@
 from chainrule.api import grad, hessian, hvp, jacobian, jvp, linearize, stop_gradient, value_and_grad, vjp
 from chainrule.custom import custom_jvp, custom_vjp
 from chainrule.errors import ChainruleError
+from chainrule.explanation import Explanation, explain
 from chainrule.graph import Graph, trace
+from chainrule.testing import check_derivatives
 
 __all__ = [
     "ChainruleError",
+    "Explanation",
     "Graph",
+    "check_derivatives",
     "custom_jvp",
     "custom_vjp",
+    "explain",
     "grad",
     "hessian",
     "hvp",

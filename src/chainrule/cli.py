@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
+import json
 import sys
+import time
+import traceback
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from chainrule.errors import ChainruleError, ExpressionError
+from chainrule.explanation import Explanation, explain_call, parse
+from chainrule.explanation.command import differentiated, load_function, parse_values, user_code
+from chainrule.explanation.layout import lay_out, time_text, written_text
+from chainrule.explanation.report import check_suffix
 from chainrule.learn import train_digits
 
 app = typer.Typer(
@@ -51,6 +60,89 @@ def digits(
     )
 
 
+@app.command("explain", context_settings={"ignore_unknown_options": True}, no_args_is_help=True)
+def explain(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[EXPRESSION] [NAME=VALUE]...",
+            help="A formula such as '(a+b)*(b+1)' (none with --file), then values: a=2, x=[1,2,3], x=@data.npy.",
+            show_default=False,
+        ),
+    ] = None,
+    file: Annotated[str | None, typer.Option(help="A function instead of a formula, as model.py:loss.")] = None,
+    wrt: Annotated[str | None, typer.Option(help="Differentiate with respect to these only, as a,b.")] = None,
+    mode: Annotated[str, typer.Option(help="Parts: all, forward, reverse, paths or eliminate.")] = "all",
+    paths: Annotated[int, typer.Option(help="Paths to list for each input and output.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    save: Annotated[Path | None, typer.Option(help="Write the report to a file too, .txt or .json.")] = None,
+    lang: Lang = "en",
+    debug: Debug = False,
+) -> None:
+    """Explain a derivative: every value, partial, sweep and path, and what each way to it costs.
+
+    chainrule explain '(a+b)*(b+1)' a=2 b=1
+    """
+    if save is not None:
+        check_suffix(save)
+    report = _explained(list(words or ()), file, wrt, mode=mode, lang=lang, paths=paths)
+    if as_json:
+        text = report.to_json()
+        typer.echo(text if _can_print(text) else json.dumps(json.loads(text), indent=1), nl=not text.endswith("\n"))
+    else:
+        _show(report)
+    if save is not None:
+        report.save(save)
+        Console(stderr=True).print(Text(written_text(report, save)), soft_wrap=True)
+
+
+def _explained(words: list[str], file: str | None, wrt: str | None, **options: Any) -> Explanation:
+    known = ("--file", "--wrt", "--mode", "--paths", "--json", "--save", "--lang", "--debug", "--help")
+    for word in words:
+        if word.startswith("--") and word[2:3].isalpha():
+            close = difflib.get_close_matches(word.partition("=")[0], known, n=1)
+            raise ExpressionError(
+                f"{word} is no option; {f'did you mean {close[0]}?' if close else 'there are ' + ', '.join(known)}"
+            )
+    if file is None:
+        if not words:
+            raise ExpressionError("an expression is needed, as in chainrule explain '(a+b)*(b+1)' a=2 b=1")
+        expression = parse(words[0], tuple(values := parse_values(words[1:])))
+        for name, value in values.items():
+            if not isinstance(value, int | float | complex) and getattr(value, "dtype", None) is None:
+                raise ExpressionError(f"{name} is {value!r}; an expression takes numbers and lists of numbers")
+        passed, chosen = differentiated(expression, values, wrt)
+        return explain_call(expression, (), passed, wrt=chosen, **options)
+    function = load_function(file)
+    passed, chosen = differentiated(function, parse_values(words), wrt)
+    path, _, name = file.rpartition(":")
+    with user_code(Path(path), name):
+        return explain_call(function, (), passed, wrt=chosen, **options)
+
+
+def _show(report: Explanation) -> None:
+    """Print a report, in letters that the terminal has, and for a large graph how long a reverse sweep takes."""
+    console = Console(highlight=False)
+    printable = _can_print(report.text())
+    if not printable:
+        report = replace(report, lang="en")
+    console.print(lay_out(report, ascii_only=not printable), soft_wrap=True)
+    if len(report.nodes) > 100:
+        start = time.perf_counter()
+        sweeps = report.sweep_back()
+        seconds = time.perf_counter() - start
+        text = time_text(report, len(sweeps.steps), seconds)
+        console.print(Text(text, "dim"), soft_wrap=True)
+
+
+def _can_print(text: str) -> bool:
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
 def _widths(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
@@ -69,7 +161,7 @@ def main() -> None:
         sys.exit(0)
     except ChainruleError as error:
         if "--debug" in sys.argv:
-            raise
+            traceback.print_exc()
         message = str(error)
     Console(stderr=True).print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
     sys.exit(2)

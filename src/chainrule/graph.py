@@ -206,6 +206,33 @@ class GraphEdge:
         number = self.source._graph._numbers.get(self)
         return self._map if number is None else number
 
+    @property
+    def map(self) -> Edge:
+        """The partial as a linear map on nodes, of which transforms are made."""
+        return self._map._edge
+
+    @property
+    def formula(self) -> str:
+        """The partial in terms of the graph's values, as the op states it: ``d`` for that of c * d by c."""
+        edge = self._map._edge
+        if self._map.shape or not isinstance(edge, Diagonal) or edge.conjugate is not None:
+            return str(self._map)
+        coefficient = edge.coefficient
+        return self.source._graph._spell(coefficient) if isinstance(coefficient, Node) else _short(coefficient)
+
+    @property
+    def backward_formula(self) -> str:
+        """The transposed map, by which cotangents are pulled back, in terms of the graph's values."""
+        return self._map._edge.transpose().describe(self.source._graph._spell) if self._map.shape else self.formula
+
+    def push(self, x_dot: Any) -> np.ndarray:
+        """Return the tangent of the target that a tangent of the source causes."""
+        return self._map._apply(np.asarray(x_dot, self.source.dtype)[None], backward=False)[0]
+
+    def pull(self, y_bar: Any) -> np.ndarray:
+        """Return the cotangent of the source that a cotangent of the target causes."""
+        return self._map._apply(np.asarray(y_bar, self.target.dtype)[None], backward=True)[0]
+
     def __repr__(self) -> str:
         return f"{self.source.name} → {self.target.name}: {_short(self.partial)}"
 
@@ -234,6 +261,9 @@ class Path:
         Exactly 0 where a partial is, even beside inf and NaN.
         """
         partials = self.partials
+        if not partials and self.nodes[0].shape:
+            shape, size = self.nodes[0].shape, math.prod(self.nodes[0].shape)
+            return np.eye(size, dtype=self.nodes[0].dtype).reshape((*shape, *shape))
         if all(isinstance(partial, float) for partial in partials):
             return 0.0 if 0.0 in partials else math.prod(partials, start=1.0)
         graph = self.nodes[0]._graph
