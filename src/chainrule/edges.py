@@ -111,7 +111,8 @@ class Diagonal(Edge):
     """Elementwise product: ``y = sum_to(target, coefficient · broadcast(x, full) + conjugate · conj(x))``.
 
     `full` is the shape in which source, coefficient and target meet; broadcasting into a larger target and
-    its transpose, summing into a smaller one, are both of this form.
+    its transpose, summing into a smaller one, are both of this form. `like` is a node of the graph, where the
+    coefficient is not one.
     """
 
     coefficient: Coefficient
@@ -119,6 +120,7 @@ class Diagonal(Edge):
     target: Spec
     full: Shape
     conjugate: Node | None = None
+    like: Node | None = None
 
     def apply(self, x: Node) -> Node:
         y = scale(self.coefficient, x)
@@ -130,7 +132,7 @@ class Diagonal(Edge):
 
     def transpose(self) -> Diagonal:
         conjugate = None if self.conjugate is None else self.conjugate.conj()
-        return replace(self, source=self.target, target=self.source, conjugate=conjugate)
+        return Diagonal(self.coefficient, self.target, self.source, self.full, conjugate)
 
     @property
     def unit(self) -> Any:
@@ -166,7 +168,8 @@ class Tensor(Edge):
 
     A label that target and source share is a diagonal axis; one of the source that the target lacks is
     summed over; one of the target that neither source nor coefficient has is a broadcast axis.
-    Labels are unique within each of the three lists.
+    Labels are unique within each of the three lists. `like` is a node of the graph, where the coefficient is
+    not one.
     """
 
     coefficient: Coefficient
@@ -175,6 +178,7 @@ class Tensor(Edge):
     source_labels: Labels
     target: Spec
     target_labels: Labels
+    like: Node | None = None
 
     def apply(self, x: Node) -> Node:
         y = contract(self.coefficient, self.labels, x, self.source_labels, self.target_labels)
@@ -182,7 +186,10 @@ class Tensor(Edge):
         return (y if self.target.is_complex else y.real()).astype(self.target.dtype)
 
     def transpose(self) -> Tensor:
-        return Tensor(self.coefficient, self.labels, self.target, self.target_labels, self.source, self.source_labels)
+        return replace(
+            self, source=self.target, source_labels=self.target_labels,
+            target=self.source, target_labels=self.source_labels,
+        )  # fmt: skip
 
     @property
     def sizes(self) -> dict[int, int]:
@@ -265,7 +272,8 @@ class Map(Edge):
     algebraic: bool = True
 
     def apply(self, x: Node) -> Node:
-        return self.forward(x).astype(self.target.dtype)
+        y = self.forward(x)
+        return (y if self.target.is_complex else y.real()).astype(self.target.dtype)
 
     def transpose(self) -> Map:
         words = self.words.removesuffix("ᵀ") if self.words.endswith("ᵀ") else f"{self.words}ᵀ"
@@ -317,6 +325,13 @@ class Traced(Edge):
     def apply(self, x: Node) -> Node:
         found = pull({self.tail: x}, [self.head])[0] if self.flipped else push({self.head: x}, [self.tail])[0]
         return zeros(x.builder, self.target) if found is None else found
+
+    @property
+    def is_algebraic(self) -> bool:
+        if not self.source.is_complex or not self.target.is_complex:
+            return self.source.is_complex == self.target.is_complex
+        inner = set(ir.between([self.tail], [self.head]))
+        return all(edge.is_algebraic for node in inner - {self.head} for _, edge in edges_into(node, inner))
 
     def transpose(self) -> Traced:
         return replace(self, source=self.target, target=self.source, flipped=not self.flipped)
@@ -489,9 +504,8 @@ def as_tensor(edge: Edge) -> Tensor | None:
         offset = rank - coefficient.ndim
         labels = tuple(offset + k for k, size in enumerate(coefficient.shape) if size == edge.full[offset + k])
         coefficient = coefficient.reshape([edge.full[a] for a in labels])
-    return Tensor(
-        coefficient, labels, edge.source, labels_of(edge.source.shape), edge.target, labels_of(edge.target.shape)
-    )
+    source_labels, target_labels = labels_of(edge.source.shape), labels_of(edge.target.shape)
+    return Tensor(coefficient, labels, edge.source, source_labels, edge.target, target_labels, edge.like)
 
 
 def _compose_diagonal(second: Diagonal, first: Diagonal) -> Diagonal | None:
@@ -502,8 +516,11 @@ def _compose_diagonal(second: Diagonal, first: Diagonal) -> Diagonal | None:
         full = first.full
     else:
         full = first.full if reduces else second.full
+    ends = [(1,) * (len(full) - len(shape)) + shape for shape in (first.source.shape, second.target.shape)]
+    if np.broadcast_shapes(*ends) != full:
+        return None  # a broadcast followed by a sum over the same axis
     coefficient = _product(second.coefficient, first.coefficient)
-    return Diagonal(coefficient, first.source, second.target, full)
+    return Diagonal(coefficient, first.source, second.target, full, like=_held(second, first))
 
 
 def _product(one: Coefficient, two: Coefficient) -> Coefficient:
@@ -528,7 +545,8 @@ def _compose_tensor(second: Tensor, first: Tensor) -> Tensor:
     repeats = math.prod(first.sizes[a] for a in unseen)
     if repeats != 1:
         coefficient = _product(repeats, coefficient)
-    return Tensor(coefficient, result, first.source, first.source_labels, second.target, target_labels)
+    like = _held(second, first)
+    return Tensor(coefficient, result, first.source, first.source_labels, second.target, target_labels, like)
 
 
 def _shared(edge: Tensor) -> set[tuple[int, int]]:
@@ -571,7 +589,7 @@ def _add_tensor(one: Tensor, two: Tensor, shared: set[tuple[int, int]], builder:
     total = aligned(one.coefficient, one.labels) + aligned(two.coefficient, labels2)
     if isinstance(total, Node):
         total = total.broadcast_to([sizes[a] for a in labels])
-    return replace(one, coefficient=total, labels=labels)
+    return replace(one, coefficient=total, labels=labels, like=_held(one, two))
 
 
 def _lazy_product(second: Edge, first: Edge) -> Map:

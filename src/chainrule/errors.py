@@ -3,10 +3,12 @@
 ```
 ChainruleError
 ├── ShapeError(ValueError)               shapes that do not fit together
+├── IndexingError(IndexError)            an index that does not fit the array
 ├── DtypeError(TypeError)                an integer or complex number where a real one is needed
 ├── NotDifferentiableError(TypeError)    a derivative is asked of something that has none
 ├── DetachError(TypeError)               a traced value is about to leave the graph silently
 ├── UnsupportedError(TypeError)          a NumPy function or option without a rule
+│   └── UnsupportedAttributeError(AttributeError)  an attribute that traced arrays do not have
 ├── GraphError(ValueError)               a question about a graph that does not fit it
 ├── ExpressionError(ValueError)          an expression or option of the command line
 ├── CheckError(AssertionError)           `check_derivatives` found a disagreement
@@ -27,6 +29,10 @@ class ShapeError(ChainruleError, ValueError):
     """Shapes do not fit together; the message holds all of them."""
 
 
+class IndexingError(ChainruleError, IndexError):
+    """An index that does not fit the array, or is none."""
+
+
 class DtypeError(ChainruleError, TypeError):
     """A number of the wrong kind, such as an integer array where a derivative is asked."""
 
@@ -41,6 +47,10 @@ class DetachError(ChainruleError, TypeError):
 
 class UnsupportedError(ChainruleError, TypeError):
     """A NumPy function, or an option of it, for which there is no rule."""
+
+
+class UnsupportedAttributeError(UnsupportedError, AttributeError):
+    """An attribute or method that traced arrays do not have."""
 
 
 class GraphError(ChainruleError, ValueError):

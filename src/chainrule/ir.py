@@ -60,6 +60,8 @@ class Op:
     lower: str | Callable[..., str] | None = None
     """How machine code computes one element (see `chainrule.llvm.emit`): the name of an instruction or function,
     or `(body, node, place)` → value. None where NumPy does it."""
+    dtypes: str = "fd"
+    """Letters of the dtypes for which the derivative is stated, and tested."""
 
     def __call__(self, *args: Any, **params: Any) -> Node:
         """Apply the op to nodes of one builder, and numbers among them."""
@@ -114,8 +116,13 @@ class Node:
 
     @property
     def name(self) -> str:
-        """The user's variable or parameter, else ``v`` and a number."""
-        return self._name or f"v{self.index}"
+        """The user's variable or parameter, else ``v`` and a number; unique in the builder."""
+        if self._name is not None:
+            return self._name
+        name, builder = f"v{self.index}", self._builder()
+        while builder is not None and name in builder.names:
+            name += "_"
+        return name
 
     @property
     def is_named(self) -> bool:
@@ -261,6 +268,10 @@ def _leaf(name: str, doc: str) -> Op:
     return Op(name, doc, refuse, refuse, _no_edge, refuse, refuse, family="leaf")
 
 
+def _batch_item(node: Node, args: list[Node], batched: list[bool]) -> Node:
+    return item(args[0], node.params["index"])
+
+
 INPUT = _leaf("input", "A value that the caller provides.")
 CONSTANT = _leaf("constant", "A value that does not depend on the inputs.")
 ITEM = Op(
@@ -269,7 +280,7 @@ ITEM = Op(
     evaluate=lambda results, index: results[index],
     infer=lambda specs, index: specs[index],
     edge=_no_edge,
-    batch=lambda node, args, batched: item(args[0], node.params["index"]),
+    batch=_batch_item,
     source=lambda name, index: f"{name}[{index}]",
     family="leaf",
 )
@@ -294,6 +305,7 @@ class Builder:
         self.guards: dict[Node, Any] = {}
         self.refused: tuple[str, Origin | None] | None = None
         self.captured: dict[int, tuple[Any, Node, bytes | None]] = {}
+        self.memo: dict[Any, Any] = {}
 
     def emit(
         self, op: Op, inputs: tuple[Node, ...], params: Params, value: Any = None, origin: Origin | None = None
@@ -302,8 +314,10 @@ class Builder:
         key = self.key(op, inputs, params)
         node = self.table.get(key)
         if node is None:
-            own = Spec.of(value) if isinstance(value, np.ndarray | np.generic) else None
-            spec = own or op.infer(*(node.spec for node in inputs), **params)
+            own: Any = Spec.of(value) if isinstance(value, np.ndarray | np.generic) else None
+            if isinstance(value, tuple):
+                own = tuple(map(Spec.of, value))
+            spec = own if own is not None else op.infer(*(node.spec for node in inputs), **params)
             node = self.table[key] = Node(self, op, inputs, params, spec, value, origin)
         return node
 

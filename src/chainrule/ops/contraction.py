@@ -56,6 +56,7 @@ def _matrices(rng: np.random.Generator) -> list[Any]:
         ((2, 2, 3), (3,)),
         ((0, 3), (3, 2)),
         ((2, 0), (0, 2)),
+        ((1, 1), (1, 1)),
     ]
     return [((rng.normal(size=a), rng.normal(size=b)), {}) for a, b in shapes]
 
@@ -113,9 +114,9 @@ def product(a: Any, b: Any, subscripts: str) -> Any:
     inputs = subscripts.split("->")[0].split(",")
     a, b = np.asarray(a), np.asarray(b)
     if a_alone:
-        a = a.sum(tuple(inputs[0].index(c) for c in a_alone))
+        a = a.sum(tuple(inputs[0].index(c) for c in a_alone), a.dtype)
     if b_alone:
-        b = b.sum(tuple(inputs[1].index(c) for c in b_alone))
+        b = b.sum(tuple(inputs[1].index(c) for c in b_alone), b.dtype)
     a, b = a.transpose(a_axes), b.transpose(b_axes)
     rows, columns = a.shape[shared : a.ndim - inner], b.shape[shared + inner :]
     if not inner:
@@ -148,6 +149,8 @@ def _einsum_cases(rng: np.random.Generator) -> list[Any]:
         ("bij,bkj->bki", (2, 3, 2), (2, 4, 2)),
         ("ij,k->k", (2, 2), (3,)),
         ("i,i->", (0,), (0,)),
+        ("ij,j->", (2, 1), (1,)),
+        (",->", (), ()),
     ]
     return [((rng.normal(size=a), rng.normal(size=b)), {"subscripts": s}) for s, a, b in cases]
 

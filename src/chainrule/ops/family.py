@@ -75,7 +75,7 @@ def pointwise(
         doc: What it computes; the ufunc's own first line where empty.
         dtype: Dtype of the result from those of the arguments; the ufunc's own rule by default.
         domain: Where to draw samples for each argument.
-        dtypes: Letters of the dtypes for which the derivative is tested.
+        dtypes: As of `Op`.
         source: Template of a NumPy expression, such as ``"{0} + {1}"``.
         lower: Name of the native instruction, where it differs from `name`.
         params: Parameters of the samples.
@@ -102,7 +102,7 @@ def pointwise(
             coefficient, conjugate = coefficient.direct, coefficient.conjugate
         if not isinstance(coefficient, Node) and coefficient == 0 and conjugate is None:
             return None
-        return Diagonal(coefficient, node.inputs[k].spec, node.spec, node.shape, conjugate)
+        return Diagonal(coefficient, node.inputs[k].spec, node.spec, node.shape, conjugate, node)
 
     def batch(node: Node, args: list[Node], batched: list[bool]) -> Node:
         rank = max(arg.ndim for arg in node.inputs)
@@ -129,6 +129,7 @@ def pointwise(
             "pointwise",
             samples,
             lower or name,
+            dtypes,
         )
     )
 
@@ -205,7 +206,7 @@ def structural(
         x, *others = node.inputs
         if labels is not None:
             x_labels, y_labels = labels(x.spec, node.spec, **node.params)
-            return Tensor(1, (), x.spec, tuple(x_labels), node.spec, tuple(y_labels))
+            return Tensor(1, (), x.spec, tuple(x_labels), node.spec, tuple(y_labels), node)
         spoken = words(**node.params) if callable(words) else words or name
         return Map(
             lambda x_dot: node.op(x_dot, *others, **node.params),
@@ -218,7 +219,9 @@ def structural(
             scatters,
         )
 
-    return register(Op(name, doc, evaluate, infer, edge, batch, _template(source, 1), "structural", samples, lower))
+    return register(
+        Op(name, doc, evaluate, infer, edge, batch, _template(source, 1), "structural", samples, lower, "fdD")
+    )
 
 
 # -- reduction -----------------------------------------------------------------------------------------
@@ -231,6 +234,7 @@ def reduction(
     *,
     doc: str,
     source: str,
+    dtypes: str = "fd",
 ) -> Op:
     """Declare a nonlinear reduction over the axes in parameter `axis` (a tuple, never negative, not kept).
 
@@ -241,6 +245,7 @@ def reduction(
             elements; `y` comes with the reduced axes kept as length 1. None where the derivative is zero.
         doc: What it computes.
         source: Template of a NumPy expression.
+        dtypes: As of `Op`.
     """
 
     def infer(x: Spec, axis: tuple[int, ...]) -> Spec:
@@ -260,10 +265,13 @@ def reduction(
         return node.op(args[0], axis=tuple(k + 1 for k in node.params["axis"]))
 
     def samples(rng: np.random.Generator) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
-        cases = [((3,), (0,)), ((2, 3), (1,)), ((2, 3), (0, 1)), ((1, 2, 3), (0, 2)), ((1,), (0,)), ((2, 0), (0,))]
+        cases = [((3,), (0,)), ((2, 3), (1,)), ((2, 3), (0, 1)), ((1, 2, 3), (0, 2)), ((1,), (0,)), ((2, 0), (0,)),
+                 ((), ()), ((2, 2), ())]  # fmt: skip
         return [((_draw(rng, Interval(), shape),), {"axis": axis}) for shape, axis in cases]
 
-    return register(Op(name, doc, evaluate, infer, edge, batch, _template(source, 1), "reduction", samples, name))
+    return register(
+        Op(name, doc, evaluate, infer, edge, batch, _template(source, 1), "reduction", samples, name, dtypes)
+    )
 
 
 # -- contraction ---------------------------------------------------------------------------------------
@@ -300,10 +308,15 @@ def contraction(
     def edge(k: int, node: Node) -> Edge | None:
         specs = [arg.spec for arg in node.inputs]
         *factors, labels = subscripts(*specs, **node.params)
-        other = node.inputs[1 - k]
-        return Tensor(other, tuple(factors[1 - k]), specs[k], tuple(factors[k]), node.spec, tuple(labels))
+        seen = {*factors[k], *labels}
+        alone = [axis for axis, label in enumerate(factors[1 - k]) if label not in seen]
+        other_labels = tuple(label for label in factors[1 - k] if label in seen)
+        other = node.inputs[1 - k].sum(alone)
+        return Tensor(other, other_labels, specs[k], tuple(factors[k]), node.spec, tuple(labels))
 
-    return register(Op(name, doc, evaluate, infer, edge, batch, _template(source, 2), "contraction", samples))
+    return register(
+        Op(name, doc, evaluate, infer, edge, batch, _template(source, 2), "contraction", samples, None, "fdD")
+    )
 
 
 # -- opaque --------------------------------------------------------------------------------------------
@@ -322,6 +335,7 @@ def opaque(
     batch: Callable[[Node, list[Node], list[bool]], Node] | None = None,
     edge: Callable[[int, Node], Edge | None] | None = None,
     lower: str | Callable[..., str] | None = None,
+    dtypes: str = "fdD",
 ) -> Op:
     """Declare an op whose edges are written by hand.
 
@@ -338,6 +352,7 @@ def opaque(
         batch: Instead of `core`, where the op does not work over leading axes.
         edge: Instead of `partials`, where the number of arguments varies: `(k, result)` → edge.
         lower: As of `Op`.
+        dtypes: As of `Op`.
     """
 
     def edge_by_partial(k: int, node: Node) -> Edge | None:
@@ -357,7 +372,7 @@ def opaque(
     arity = len(partials)
     return register(
         Op(name, doc, evaluate, infer, edge or edge_by_partial, batch or batch_leading, _template(source, arity),
-           "opaque", samples, lower)
+           "opaque", samples, lower, dtypes)
     )  # fmt: skip
 
 

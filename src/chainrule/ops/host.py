@@ -24,7 +24,8 @@ def _batch(node: Node, args: list[Node], batched: list[bool]) -> Node:
     def each(*values: Any, **kwargs: Any) -> np.ndarray:
         count = next(len(value) for value, flag in zip(values, batched, strict=True) if flag)
         rows = [[v[k] if flag else v for v, flag in zip(values, batched, strict=True)] for k in range(count)]
-        return np.stack([np.asarray(node.params["function"](*row, **kwargs)) for row in rows])
+        results = [np.asarray(node.params["function"](*row, **kwargs)) for row in rows]
+        return np.stack(results) if results else np.empty((0, *node.shape), node.dtype)
 
     return host(*args, function=each, kwargs=node.params["kwargs"])
 

@@ -13,7 +13,7 @@ import numpy as np
 from chainrule.edges import Edge, Map, Tensor, Traced, traced
 from chainrule.ir import Node
 from chainrule.ops.family import helper, opaque
-from chainrule.types import Spec, broadcast_shapes, real_dtype
+from chainrule.types import Shape, Spec, broadcast_shapes, real_dtype
 
 
 def _inexact(dtype: Any) -> np.dtype[Any]:
@@ -21,13 +21,16 @@ def _inexact(dtype: Any) -> np.dtype[Any]:
     return np.dtype(dtype) if np.dtype(dtype).kind in "fc" else np.dtype(float)
 
 
+_SIZES: list[tuple[Shape, int]] = [((), 3), ((), 1), ((2,), 2), ((0,), 2), ((), 0)]
+
+
 def _matrices(rng: np.random.Generator) -> list[Any]:
-    return [((rng.normal(size=(*lead, n, n)) + 2 * np.eye(n),), {}) for lead, n in (((), 3), ((), 1), ((2,), 2))]
+    return [((rng.normal(size=(*lead, n, n)) + 2 * np.eye(n),), {}) for lead, n in _SIZES]
 
 
 def _definite(rng: np.random.Generator) -> list[Any]:
     cases: list[Any] = []
-    for lead, n in (((), 3), ((), 1), ((2,), 2)):
+    for lead, n in _SIZES:
         a = rng.normal(size=(*lead, n, n))
         cases.append(((a @ a.swapaxes(-1, -2) + np.eye(n),), {}))
     return cases
@@ -62,7 +65,8 @@ solve = opaque(
     np.linalg.solve,
     doc="The x of a @ x = b, for matrices b.",
     infer=lambda a, b: Spec(
-        (*broadcast_shapes(a.shape[:-2], b.shape[:-2]), *b.shape[-2:]), _inexact(np.result_type(a.dtype, b.dtype))
+        (*broadcast_shapes(a.shape[:-2], b.shape[:-2]), *b.shape[-2:]),
+        np.result_type(_inexact(a.dtype), _inexact(b.dtype)),
     ),
     partials=[_solve_wrt_matrix, _solve_wrt_side],
     core=(2, 2),
@@ -90,7 +94,7 @@ def _cofactor(a: Any) -> Any:
     n = s.shape[-1]
     others = np.where(np.eye(n, dtype=bool), 1, s[..., None, :]).prod(-1)
     phase = np.linalg.det(u) * np.linalg.det(vh)
-    return (phase[..., None, None] * (u.conj() * others[..., None, :]) @ vh.conj()).astype(np.asarray(a).dtype)
+    return (phase[..., None, None] * (u.conj() * others[..., None, :]) @ vh.conj()).astype(u.dtype)
 
 
 helper("""
@@ -98,7 +102,7 @@ helper("""
         u, s, vh = np.linalg.svd(a)
         others = np.where(np.eye(s.shape[-1], dtype=bool), 1, s[..., None, :]).prod(-1)
         phase = np.linalg.det(u) * np.linalg.det(vh)
-        return (phase[..., None, None] * (u.conj() * others[..., None, :]) @ vh.conj()).astype(np.result_type(a))
+        return (phase[..., None, None] * (u.conj() * others[..., None, :]) @ vh.conj()).astype(u.dtype)
 """)
 
 

@@ -5,11 +5,15 @@ Conventions where a derivative does not exist or is not unique (tested in tests/
 | at | convention |
 | --- | --- |
 | `abs`, `sign`, `hypot`, norms at 0 | 0, the subgradient of least norm |
+| `arctan2` at (0, 0) | 0 |
 | `maximum`, `minimum`, `fmax`, `fmin`, `max`, `min` at a tie | shared equally among the tied |
+| `maximum`, `minimum` of NaN and a number | 0 (the value is NaN) |
+| `sort` with ties | the order of a stable sort |
 | `clip` at a bound | 1/2, as the composition of maximum and minimum |
 | `floor`, `ceil`, `rint`, `trunc`, `sign`, `heaviside`, comparisons | 0 everywhere |
 | `x ** 0` | 0 with respect to x, also at x = 0 |
 | `x ** p` with respect to p at x = 0 | 0 |
+| `xlogy(a, b)` and `xlog1py` with respect to b at a = 0 | 0 for every b |
 | `where`, and any factor that is exactly 0 | the branch not taken contributes 0, even beside inf or NaN |
 """
 
@@ -28,6 +32,7 @@ POSITIVE = Interval(0.2, 3)
 UNIT = Interval(-0.9, 0.9)
 PROBABILITY = Interval(0.05, 0.95)
 AWAY = Interval(0.5, 2)
+BETWEEN = [Interval(2.3, 2.4), Interval(0.95, 1)]  # the quotient is not near an integer
 SMOOTH = "fdD"  # differentiated as complex functions too
 
 # Arithmetic
@@ -68,26 +73,22 @@ power = pointwise(
     dtypes=SMOOTH,
 )
 float_power = pointwise(
-    "float_power", np.float_power, _power_wrt_base, _power_wrt_exponent, domain=[POSITIVE, Interval()], dtypes="d"
+    "float_power", np.float_power, _power_wrt_base, _power_wrt_exponent, domain=[POSITIVE, Interval()], dtypes="dD"
 )
 square = pointwise("square", np.square, lambda y, x: 2 * x, dtypes=SMOOTH)
 reciprocal = pointwise("reciprocal", np.reciprocal, lambda y, x: -(y * y), domain=[AWAY], dtypes=SMOOTH)
 sqrt = pointwise("sqrt", np.sqrt, lambda y, x: 0.5 / y, domain=[POSITIVE], dtypes=SMOOTH)
-cbrt = pointwise("cbrt", np.cbrt, lambda y, x: y / (3 * x), domain=[POSITIVE])
-fmod = pointwise(
-    "fmod", np.fmod, lambda y, a, b: 1, lambda y, a, b: -trunc(a / b), domain=[Interval(2.2, 2.9), Interval(0.8, 1)]
-)
+cbrt = pointwise("cbrt", np.cbrt, lambda y, x: 1 / (3 * y * y), domain=[POSITIVE])
+fmod = pointwise("fmod", np.fmod, lambda y, a, b: 1, lambda y, a, b: -trunc(a / b), domain=BETWEEN)
 remainder = pointwise(
     "remainder",
     np.remainder,
     lambda y, a, b: 1,
     lambda y, a, b: -floor(a / b),
     source="{0} % {1}",
-    domain=[Interval(2.2, 2.9), Interval(0.8, 1)],
+    domain=BETWEEN,
 )
-floor_divide = pointwise(
-    "floor_divide", np.floor_divide, None, None, source="{0} // {1}", domain=[Interval(2.2, 2.9), Interval(0.8, 1)]
-)
+floor_divide = pointwise("floor_divide", np.floor_divide, None, None, source="{0} // {1}", domain=BETWEEN)
 helper("""
     def scale(a, b):
         with np.errstate(invalid="ignore"):
@@ -105,6 +106,7 @@ scale = pointwise(
     dtype=np.result_type,
     source="scale",
     lower="scale",
+    dtypes=SMOOTH,
 )
 
 
@@ -119,7 +121,7 @@ def _annihilate(a: np.ndarray, b: np.ndarray, product: np.ndarray) -> np.ndarray
 
 exp = pointwise("exp", np.exp, lambda y, x: y, dtypes=SMOOTH)
 exp2 = pointwise("exp2", np.exp2, lambda y, x: y * math.log(2), dtypes=SMOOTH)
-expm1 = pointwise("expm1", np.expm1, lambda y, x: y + 1, dtypes=SMOOTH)
+expm1 = pointwise("expm1", np.expm1, lambda y, x: exp(x), dtypes=SMOOTH)
 log = pointwise("log", np.log, lambda y, x: 1 / x, domain=[POSITIVE], dtypes=SMOOTH)
 log2 = pointwise("log2", np.log2, lambda y, x: 1 / (x * math.log(2)), domain=[POSITIVE], dtypes=SMOOTH)
 log10 = pointwise("log10", np.log10, lambda y, x: 1 / (x * math.log(10)), domain=[POSITIVE], dtypes=SMOOTH)
@@ -142,8 +144,8 @@ def _ratio(a: Node, y: Node) -> Node:
 sin = pointwise("sin", np.sin, lambda y, x: cos(x), dtypes=SMOOTH)
 cos = pointwise("cos", np.cos, lambda y, x: -sin(x), dtypes=SMOOTH)
 tan = pointwise("tan", np.tan, lambda y, x: 1 + y * y, domain=[Interval(-1, 1)], dtypes=SMOOTH)
-arcsin = pointwise("arcsin", np.arcsin, lambda y, x: 1 / sqrt(1 - x * x), domain=[UNIT], dtypes=SMOOTH)
-arccos = pointwise("arccos", np.arccos, lambda y, x: -1 / sqrt(1 - x * x), domain=[UNIT], dtypes=SMOOTH)
+arcsin = pointwise("arcsin", np.arcsin, lambda y, x: 1 / sqrt((1 - x) * (1 + x)), domain=[UNIT], dtypes=SMOOTH)
+arccos = pointwise("arccos", np.arccos, lambda y, x: -1 / sqrt((1 - x) * (1 + x)), domain=[UNIT], dtypes=SMOOTH)
 arctan = pointwise("arctan", np.arctan, lambda y, x: 1 / (1 + x * x), dtypes=SMOOTH)
 sinh = pointwise("sinh", np.sinh, lambda y, x: cosh(x), dtypes=SMOOTH)
 cosh = pointwise("cosh", np.cosh, lambda y, x: sinh(x), dtypes=SMOOTH)
@@ -152,24 +154,22 @@ arcsinh = pointwise("arcsinh", np.arcsinh, lambda y, x: 1 / sqrt(1 + x * x), dty
 arccosh = pointwise(
     "arccosh", np.arccosh, lambda y, x: 1 / (sqrt(x - 1) * sqrt(x + 1)), domain=[Interval(1.2, 3)], dtypes=SMOOTH
 )
-arctanh = pointwise("arctanh", np.arctanh, lambda y, x: 1 / (1 - x * x), domain=[UNIT], dtypes=SMOOTH)
+arctanh = pointwise("arctanh", np.arctanh, lambda y, x: 1 / ((1 - x) * (1 + x)), domain=[UNIT], dtypes=SMOOTH)
 arctan2 = pointwise(
     "arctan2",
     np.arctan2,
-    lambda y, a, b: b / (a * a + b * b),
-    lambda y, a, b: -(a / (a * a + b * b)),
+    lambda y, a, b: _over(_over(b, hypot(a, b)), hypot(a, b)),
+    lambda y, a, b: -_over(_over(a, hypot(a, b)), hypot(a, b)),
     domain=[AWAY, AWAY],
 )
-hypot = pointwise(
-    "hypot", np.hypot, lambda y, a, b: _direction(a, y), lambda y, a, b: _direction(b, y), domain=[AWAY, AWAY]
-)
+hypot = pointwise("hypot", np.hypot, lambda y, a, b: _over(a, y), lambda y, a, b: _over(b, y), domain=[AWAY, AWAY])
 degrees = pointwise("degrees", np.degrees, lambda y, x: 180 / math.pi, lower="rad2deg")
 radians = pointwise("radians", np.radians, lambda y, x: math.pi / 180, lower="deg2rad")
 rad2deg = pointwise("rad2deg", np.rad2deg, lambda y, x: 180 / math.pi)
 deg2rad = pointwise("deg2rad", np.deg2rad, lambda y, x: math.pi / 180)
 
 
-def _direction(a: Node, y: Node) -> Node:
+def _over(a: Node, y: Node) -> Node:
     """Return a / y, and 0 where y is 0."""
     nothing = y.equals(0)
     return where(nothing, 0.0, a / where(nothing, 1.0, y))
@@ -198,6 +198,9 @@ bitwise_xor = pointwise("bitwise_xor", np.bitwise_xor, None, None, source="{0} ^
 invert = pointwise("invert", np.invert, None, source="~{0}", domain=_WHOLE, dtypes="")
 left_shift = pointwise("left_shift", np.left_shift, None, None, source="{0} << {1}", domain=_WHOLE, dtypes="")
 right_shift = pointwise("right_shift", np.right_shift, None, None, source="{0} >> {1}", domain=_WHOLE, dtypes="")
+bitwise_count = pointwise("bitwise_count", np.bitwise_count, None, domain=_WHOLE, dtypes="")
+gcd = pointwise("gcd", np.gcd, None, None, domain=_WHOLE, dtypes="")
+lcm = pointwise("lcm", np.lcm, None, None, domain=_WHOLE, dtypes="")
 where = pointwise(
     "where",
     np.where,
@@ -208,6 +211,7 @@ where = pointwise(
     dtype=lambda condition, a, b: np.result_type(a, b),
     domain=[Interval(0, 1, integers=True)],
     source="np.where",
+    dtypes=SMOOTH,
 )
 maximum = pointwise("maximum", np.maximum, lambda y, a, b: _share(a, b, y), lambda y, a, b: _share(b, a, y))
 minimum = pointwise("minimum", np.minimum, lambda y, a, b: _share(a, b, y), lambda y, a, b: _share(b, a, y))
@@ -244,6 +248,31 @@ copysign = pointwise(
 )
 nextafter = pointwise("nextafter", np.nextafter, lambda y, a, b: 1, None, dtypes="d")
 spacing = pointwise("spacing", np.spacing, None, dtypes="")
+ldexp = pointwise(
+    "ldexp",
+    np.ldexp,
+    lambda y, x, k: ldexp(one_like(x), k),
+    None,
+    domain=[Interval(), Interval(-3, 3, integers=True)],
+)
+fraction = pointwise(
+    "fraction",
+    lambda x: np.modf(x)[0],
+    lambda y, x: 1,
+    doc="What follows the decimal point, with the sign of x.",
+    dtype=lambda x: np.modf(np.ones((), x))[0].dtype,
+    source="np.modf({0})[0]",
+    domain=[AWAY],
+)
+exponent = pointwise(
+    "exponent",
+    lambda x: np.frexp(x)[1],
+    None,
+    doc="The k of x = m · 2ᵏ with 0.5 ≤ |m| < 1.",
+    dtype=lambda x: np.frexp(np.ones((), x))[1].dtype,
+    source="np.frexp({0})[1]",
+    domain=[AWAY],
+)
 
 # Absolute values and complex numbers
 
@@ -289,7 +318,7 @@ astype = pointwise(
     lambda y, x, dtype: 1,
     doc="The same numbers in another dtype; a complex number loses its imaginary part.",
     dtype=lambda found, dtype: dtype,
-    params={"dtype": np.dtype(np.float32)},
+    params={"dtype": np.dtype(np.float64)},
     source=lambda x, dtype: f"np.asarray({x}).astype(np.{np.dtype(dtype).name})",
 )
 
@@ -299,7 +328,7 @@ _TWO_OVER_SQRT_PI = 2 / math.sqrt(math.pi)
 erf = pointwise("erf", scipy.special.erf, lambda y, x: _TWO_OVER_SQRT_PI * exp(-(x * x)), dtypes=SMOOTH)
 erfc = pointwise("erfc", scipy.special.erfc, lambda y, x: -_TWO_OVER_SQRT_PI * exp(-(x * x)), dtypes=SMOOTH)
 erfinv = pointwise("erfinv", scipy.special.erfinv, lambda y, x: exp(y * y) / _TWO_OVER_SQRT_PI, domain=[UNIT])
-ndtr = pointwise("ndtr", scipy.special.ndtr, lambda y, x: exp(-0.5 * x * x) / math.sqrt(2 * math.pi))
+ndtr = pointwise("ndtr", scipy.special.ndtr, lambda y, x: exp(-0.5 * x * x) / math.sqrt(2 * math.pi), dtypes=SMOOTH)
 expit = pointwise("expit", scipy.special.expit, lambda y, x: y * (1 - y))
 logit = pointwise("logit", scipy.special.logit, lambda y, x: 1 / (x * (1 - x)), domain=[PROBABILITY])
 log_expit = pointwise("log_expit", scipy.special.log_expit, lambda y, x: expit(-x))
@@ -314,7 +343,7 @@ zeta = pointwise(
     "the derivative with respect to the order is not known",
     lambda y, s, x: -(s * zeta(s + 1, x)),
     doc="Hurwitz zeta function; psi' is zeta(2, x).",
-    dtype=np.result_type,
+    dtype=lambda s, x: scipy.special.zeta(np.ones((), s), np.ones((), x)).dtype,
     source="scipy.special.zeta",
     domain=[Interval(2, 4), AWAY],
 )
@@ -322,13 +351,15 @@ xlogy = pointwise(
     "xlogy",
     scipy.special.xlogy,
     lambda y, a, b: log(b),
-    lambda y, a, b: a / b,
+    lambda y, a, b: scale(a, 1 / b),
     domain=[POSITIVE, POSITIVE],
+    dtypes=SMOOTH,
 )
 xlog1py = pointwise(
     "xlog1py",
     scipy.special.xlog1py,
     lambda y, a, b: log1p(b),
-    lambda y, a, b: a / (1 + b),
+    lambda y, a, b: scale(a, 1 / (1 + b)),
     domain=[POSITIVE, POSITIVE],
+    dtypes=SMOOTH,
 )

@@ -74,6 +74,7 @@ prod = reduction(
     _others,
     doc="Product of the elements.",
     source="np.prod({0}, axis={axis})",
+    dtypes="fdD",
 )
 
 argsort = opaque(

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.edges import Map, zeros
+from chainrule.edges import Map, scale, zeros
 from chainrule.ir import Node
 from chainrule.ops.family import helper, opaque, structural
 from chainrule.types import Shape, Spec
@@ -128,7 +128,11 @@ broadcast_to = structural(
     source=lambda x, shape: f"np.broadcast_to({x}, {shape})",
     lower=lambda body, node, place: body.read(node.inputs[0], body.projected(place, node.shape, node.inputs[0].shape)),
     samples=_cases(
-        ((), {"shape": (2,)}), ((3,), {"shape": (2, 3)}), ((2, 1), {"shape": (2, 3)}), ((1,), {"shape": (0,)})
+        ((), {"shape": (2,)}),
+        ((3,), {"shape": (2, 3)}),
+        ((2, 1), {"shape": (2, 3)}),
+        ((1,), {"shape": (0,)}),
+        ((0,), {"shape": (2, 0)}),
     ),
 )
 
@@ -152,6 +156,7 @@ sum = structural(
         ((2, 3), {"axis": (0, 1)}),
         ((0, 2), {"axis": (0,)}),
         ((2,), {"axis": ()}),
+        ((), {"axis": ()}),
     ),
 )
 
@@ -182,7 +187,9 @@ permute = structural(
     labels=lambda x, y, axes: (range(x.ndim), axes),
     source=lambda x, axes: f"np.transpose({x}, {axes})",
     lower=_read_permuted,
-    samples=_cases(((2, 3), {"axes": (1, 0)}), ((2, 1, 3), {"axes": (2, 0, 1)}), ((0, 2), {"axes": (1, 0)})),
+    samples=_cases(
+        ((2, 3), {"axes": (1, 0)}), ((2, 1, 3), {"axes": (2, 0, 1)}), ((0, 2), {"axes": (1, 0)}), ((), {"axes": ()})
+    ),
 )
 
 # -- slice and embed: adjoint of each other ------------------------------------------------------------
@@ -246,6 +253,8 @@ slice_ = structural(
         ((4, 3), {"index": (2, (0, 2, 1))}),
         ((4, 3), {"index": (3, 1)}),
         ((3,), {"index": ((2, 2, 1),)}),
+        ((0, 2), {"index": ((0, 0, 1), 1)}),
+        ((), {"index": ()}),
     ),
 )
 
@@ -265,6 +274,7 @@ embed = structural(
         ((2,), {"shape": (5,), "index": ((1, 4, 2),)}),
         ((3,), {"shape": (3, 2), "index": ((2, None, -1), 1)}),
         ((), {"shape": (3,), "index": (1,)}),
+        ((0, 2), {"shape": (3, 2), "index": ((2, 2, 1), (0, 2, 1))}),
     ),
 )
 
@@ -327,6 +337,7 @@ def _gather_cases(rng: np.random.Generator) -> list[Any]:
         ((rng.normal(size=(3, 2)), np.array([[0, -1], [1, 1]])), {}),
         ((rng.normal(size=(3, 2)), np.array([0, 2, -1]), np.array([1, 1, 0])), {}),
         ((rng.normal(size=3), np.array([], dtype=int)), {}),
+        ((rng.normal(size=1), np.array(0)), {}),
     ]
 
 
@@ -355,6 +366,8 @@ scatter_add = structural(
         ((rng.normal(size=3), np.array([2, 0, 2])), {"shape": (4,)}),
         ((rng.normal(size=(2, 2)), np.array([0, -1])), {"shape": (3, 2)}),
         ((rng.normal(size=3), np.array([0, 2, -1]), np.array([1, 1, 0])), {"shape": (3, 2)}),
+        ((rng.normal(size=()), np.array(1)), {"shape": (3,)}),
+        ((rng.normal(size=(0, 2)), np.array([], dtype=int)), {"shape": (3, 2)}),
     ],
 )
 
@@ -407,6 +420,7 @@ put_slice = opaque(
         ((rng.normal(size=(3, 2)), rng.normal(size=(3, 1))), {"index": ((2, None, -1), (1, 2, 1))}),
         ((rng.normal(size=(3, 2)), rng.normal(size=2)), {"index": (2, (0, 2, 1))}),
         ((rng.normal(size=3), np.float64(2.0)), {"index": (1,)}),
+        ((rng.normal(size=3), rng.normal(size=0)), {"index": ((1, 1, 1),)}),
     ],
 )
 
@@ -440,10 +454,10 @@ def _put_wrt_value(y: Node, x: Node, v: Node, *indices: Node) -> Map:
     last = written.equals(order)
 
     def forward(v_dot: Node) -> Node:
-        return put(zeros(y.builder, y.spec), v_dot, *indices)
+        return put(zeros(y.builder, y.spec.with_dtype(v_dot.dtype)), v_dot, *indices)
 
     def backward(y_bar: Node) -> Node:
-        return last.astype(y_bar.dtype) * gather(y_bar, *indices)
+        return scale(last.astype(y_bar.dtype), gather(y_bar, *indices))
 
     return Map(forward, backward, v.spec, y.spec, "zeros with [indices] set", y, True, True)
 
@@ -460,6 +474,7 @@ put = opaque(
         ((rng.normal(size=4), rng.normal(size=3), np.array([3, 0, 3])), {}),
         ((rng.normal(size=(3, 2)), rng.normal(size=2), np.array([0, -1]), np.array([1, 0])), {}),
         ((rng.normal(size=(3, 2)), rng.normal(size=(1, 2)), np.array([1])), {}),
+        ((rng.normal(size=3), rng.normal(size=0), np.array([], dtype=int)), {}),
     ],
 )
 
@@ -534,5 +549,6 @@ cumsum = structural(
         ((4,), {"axis": 0, "reverse": False}),
         ((2, 3), {"axis": 1, "reverse": True}),
         ((0,), {"axis": 0, "reverse": False}),
+        ((1, 1), {"axis": 1, "reverse": True}),
     ),
 )
