@@ -28,6 +28,9 @@ def grad(f: Function, argnums: int | Sequence[int] = 0, *, has_aux: bool = False
     For y = f(x) with a real scalar y it returns ∂y/∂x, in x's structure, shapes and dtypes, by one reverse
     sweep, whatever the size of x. For complex x it is ∂y/∂Re(x) - i ∂y/∂Im(x), JAX's convention.
 
+    A Python or NumPy integer counts as float64; an array of integers is refused. A list is a structure, as tuples and
+    dictionaries are: f sees a list of traced numbers, and the gradient of ``[1, 2]`` is a list of two float64 numbers.
+
     Args:
         f: Function of arrays, or of structures of arrays, that returns a real scalar.
         argnums: Position of the argument, or a tuple of positions; then the result is a tuple.
@@ -242,7 +245,11 @@ def _positions(argnums: int | Sequence[int], args: Sequence[Any], caller: str) -
     for place in places:
         if not -len(args) <= place < len(args):
             raise ShapeError(f"{caller}: argnums {argnums} asks for argument {place}, but {len(args)} were given")
-    return [place % len(args) for place in places]
+    places = [place % len(args) for place in places]
+    for k, place in enumerate(places):
+        if place in places[:k]:
+            raise ShapeError(f"{caller}: argnums {argnums} asks for argument {place} twice")
+    return places
 
 
 def _scalar(traced: Traced) -> Node:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -39,9 +40,12 @@ def map_leaves(f: Callable[..., Any], tree: Any, *others: Any) -> Any:
 
 def leaf_paths(tree: Any) -> list[str]:
     """Return where each leaf stands, as Python source: ``["[0]['w']", "[0]['b']"]``."""
-    flatten(tree)  # registers dataclasses
-    accessors = optree.tree_accessors(tree, namespace=NAMESPACE)
-    return [accessor.codify("") for accessor in accessors]
+    return list(_paths(flatten(tree)[1]))
+
+
+@functools.lru_cache(maxsize=1024)
+def _paths(structure: optree.PyTreeSpec) -> tuple[str, ...]:
+    return tuple(accessor.codify("") for accessor in structure.accessors())
 
 
 def _register(cls: type) -> None:

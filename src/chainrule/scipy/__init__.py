@@ -1,0 +1,1 @@
+"""Twins of SciPy functions that SciPy itself cannot hand to traced arrays."""
