@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import re
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from chainrule import tree
-from chainrule.errors import DtypeError
+from chainrule.errors import ChainruleError, DetachError, DtypeError, UnsupportedError
 from chainrule.ir import Builder, Node, Program
 from chainrule.tracing import functions  # noqa: F401 - fills the table of NumPy functions
 from chainrule.tracing.array import TracedArray, lift, record
-from chainrule.tracing.origin import here
+from chainrule.tracing.origin import here, is_users, running_line
 from chainrule.types import Spec
 
 __all__ = ["Traced", "TracedArray", "differentiable", "record", "trace_function"]
@@ -91,7 +93,15 @@ def trace_function(
             handles.append(TracedArray(builder, node))
         passed[k] = tree.unflatten(structure, handles)
         structures.append(structure)
-    result = f(*passed, **(kwargs or {}))
+    try:
+        result = f(*passed, **(kwargs or {}))
+    except ChainruleError:
+        raise
+    except Exception as error:
+        cause = _refusal(error, builder)
+        if cause is None:
+            raise
+        raise cause from error
     aux = None
     if has_aux:
         if not isinstance(result, tuple) or len(result) != 2:
@@ -104,6 +114,35 @@ def trace_function(
     aux_outputs = tuple(lift(builder, leaf) for leaf in aux_leaves if isinstance(leaf, TracedArray))
     program = Program(tuple(inputs), (*outputs, *aux_outputs), builder)
     return Traced(program, tuple(bound), tuple(structures), structure, (aux_leaves, aux_structure))
+
+
+def _refusal(error: Exception, builder: Builder) -> ChainruleError | None:
+    """Return what chainrule had to say before other code (NumPy's, SciPy's) raised something else because of it."""
+    seen: set[int] = set()
+    stack: list[BaseException | None] = [error]
+    while stack:
+        each = stack.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        if isinstance(each, DetachError | UnsupportedError):
+            return type(each)(*each.args)
+        stack += [each.__context__, each.__cause__]
+    frames = list(traceback.walk_tb(error.__traceback__))
+    if builder.refused is not None and not is_users(frames[-1][0].f_code.co_filename):
+        return DetachError(builder.refused[0])  # a library written in C dropped the exception for one of its own
+    if not isinstance(error, TypeError):
+        return None
+    place = max(k for k, (frame, _) in enumerate(frames) if k == 0 or is_users(frame.f_code.co_filename))
+    line, text = running_line(error.__traceback__, place)
+    names = {**frames[place][0].f_globals, **frames[place][0].f_locals}
+    given = any(isinstance(names.get(word), TracedArray) for word in re.findall(r"\w+", text))
+    if "TracedArray" not in str(error) and not (given and place == len(frames) - 1):
+        return None
+    return UnsupportedError(
+        f"{text or 'this call'} does not take traced values, at {line}: {error}; write it with NumPy functions, or "
+        "drop the derivative with chainrule.stop_gradient first"
+    )
 
 
 def differentiable(leaf: Any, name: str) -> Any:

@@ -7,8 +7,12 @@ transposes) remember their base, so that assigning through either shows in both,
 
 from __future__ import annotations
 
+import functools
+import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -18,15 +22,26 @@ from chainrule.errors import (
     ChainruleError,
     DetachError,
     DtypeError,
+    IndexingError,
     NotDifferentiableError,
     ShapeError,
+    UnsupportedAttributeError,
     UnsupportedError,
 )
 from chainrule.ir import REGISTRY, Builder, Node, Op
 from chainrule.ops.pointwise import astype, equal, not_equal
-from chainrule.ops.structural import gather, permute, put, put_slice, reshape, slice_
+from chainrule.ops.structural import broadcast_to, gather, permute, put, put_slice, reshape, slice_
 from chainrule.tracing.indexing import Plan, plan
-from chainrule.tracing.origin import here, is_users, targets, user_frame, variable_of
+from chainrule.tracing.origin import (
+    at,
+    here,
+    is_users,
+    library_function,
+    running_call,
+    targets,
+    user_frame,
+    variable_of,
+)
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 """What each NumPy function does with traced arguments; filled by `chainrule.tracing.functions`."""
@@ -38,6 +53,18 @@ UFUNC_METHODS: dict[str, Callable[..., Any]] = {}
 """What reduce, accumulate, ... do; filled by `chainrule.tracing.functions`."""
 
 UFUNCS: dict[np.ufunc, Op] = {op.evaluate: op for op in REGISTRY.values() if isinstance(op.evaluate, np.ufunc)}
+
+
+_MISSING = {
+    "base": "a traced view knows its base itself: assigning to either shows in both",
+    "flags": "traced arrays are writable, and have no memory of their own",
+    "resize": "write np.resize(x, shape), or np.concatenate",
+    "partition": "write np.partition(x, k)",
+    "setflags": "traced arrays are always writable",
+    **dict.fromkeys(["data", "ctypes", "tobytes", "tofile", "dump", "dumps", "getfield", "setfield", "byteswap", "device"],
+                    "its bytes would leave the graph; return the array from the function first"),
+}  # fmt: skip
+"""What to do instead of attributes of ndarray that a traced array does not have."""
 
 
 class TracedArray:
@@ -130,18 +157,41 @@ class TracedArray:
 
     @property
     def real(self) -> Any:
-        """Real part."""
+        """Real part; can be assigned to."""
         return np.real(self)
+
+    @real.setter
+    def real(self, value: Any) -> None:
+        self[...] = value + 1j * self.imag if self.dtype.kind == "c" else value
 
     @property
     def imag(self) -> Any:
-        """Imaginary part."""
+        """Imaginary part; can be assigned to."""
         return np.imag(self)
 
+    @imag.setter
+    def imag(self, value: Any) -> None:
+        self[...] = self.real + 1j * value
+
     @property
-    def flat(self) -> Iterator[Any]:
-        """Iterator over the elements."""
-        return iter(np.reshape(self, -1))
+    def flat(self) -> Flat:
+        """The elements in C order, to iterate over, read and assign."""
+        return Flat(self)
+
+    @flat.setter
+    def flat(self, value: Any) -> None:
+        self.flat[...] = value
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Bytes from one element to the next along each axis, of the concrete value."""
+        return np.asarray(self.value).strides
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in TracedArray.__slots__:
+            raise AttributeError(f"'TracedArray' object has no attribute {name!r}")
+        why = _MISSING.get(name, "write it with NumPy functions" if hasattr(np.ndarray, name) else "arrays have none")
+        raise UnsupportedAttributeError(f"a traced array has no attribute {name!r}{at()}; {why}")
 
     def __len__(self) -> int:
         if not self.shape:
@@ -175,19 +225,24 @@ class TracedArray:
         self.builder.guards[node] = node.value
         return node.value
 
-    def _leave(self, what: str, advice: str) -> Any:
+    def _leave(self, what: str) -> Any:
         """Return the value if its derivative is zero anyway, else refuse."""
         node = self.node
         if not node.spec.is_inexact or node.op is ir.CONSTANT or node.op.name == "stop_gradient":
             return self._look()
         name = f" {node.name!r}" if node.is_named else ""
-        raise DetachError(
-            f"{what} would take the traced value{name} ({node.spec}) out of the graph and lose its derivative{at()}; "
-            f"{advice} To drop the derivative on purpose, use chainrule.stop_gradient first."
+        frame = user_frame()
+        text, function = running_call(frame)
+        message = (
+            f"{text or what} would take the traced value{name} ({node.spec}) out of the graph and lose its "
+            f"derivative{at()}; {_instead(text, function, library_function(frame))} "
+            "To drop the derivative on purpose, use chainrule.stop_gradient first."
         )
+        self.builder.refused = message, here()
+        raise DetachError(message)
 
     def __pos__(self) -> Any:
-        return finish(np.copy(self))
+        return finish(np.positive(self))
 
     def __round__(self, digits: int | None = None) -> Any:
         return finish(np.round(self, digits or 0))
@@ -202,7 +257,7 @@ class TracedArray:
 
     def __index__(self) -> int:
         if self.dtype.kind not in "iu" or self.ndim:
-            raise TypeError("only integer scalar arrays can be converted to a scalar index")
+            raise DtypeError(f"only integer scalar arrays can be converted to a scalar index{at()}; write int(x)")
         return int(self._look())
 
     def __trunc__(self) -> int:
@@ -215,23 +270,17 @@ class TracedArray:
         return int(np.ceil(self._look()))
 
     def __float__(self) -> float:
-        advice = "Write np.sin(x) for math.sin(x), and leave out float(...): a traced value is a number already."
-        return float(self._leave("float()", advice))
+        return float(self._leave("float()"))
 
     def __complex__(self) -> complex:
-        return complex(self._leave("complex()", "Write np.exp(x) for cmath.exp(x), and x + 0j for complex(x)."))
+        return complex(self._leave("complex()"))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        advice = (
-            "Write np.stack([a, b]) for np.array([a, b]), np.zeros_like(x) or np.zeros(n, like=x) for an array "
-            "that is filled, np.full_like(x, 0) + t for np.full(n, t), b @ x for b.dot(x); of SciPy, "
-            "the functions of scipy.special that are ufuncs work."
-        )
-        return np.array(self._leave("Conversion to a plain array", advice), dtype=dtype)
+        return np.array(self._leave("Conversion to a plain array"), dtype=dtype)
 
     def item(self, *args: Any) -> Any:
         """Refuse: a Python number has no derivative."""
-        return self._leave("item()", "Use the array itself, or x[i] for one element.").item(*args)
+        return self._leave("item()").item(*args)
 
     def tolist(self) -> Any:
         """Return nested lists of traced numbers."""
@@ -239,6 +288,9 @@ class TracedArray:
 
     def __reduce__(self) -> Any:
         raise DetachError(f"a traced value cannot be pickled{at()}; return it from the function and pickle the result")
+
+    def __copy__(self) -> TracedArray:
+        return TracedArray(self.builder, self.node)
 
     def __deepcopy__(self, memo: Any) -> TracedArray:
         return TracedArray(self.builder, self.node)
@@ -263,17 +315,23 @@ class TracedArray:
         return permuted(found, [*order, *range(count), *range(count + steps.place, found.ndim)])
 
     def _basic(self, steps: Plan) -> TracedArray:
-        part = self if _is_whole(steps, self.shape) else record(slice_, self, index=steps.index)
+        part = self if _is_whole(steps, self.shape) and not steps.scalar else record(slice_, self, index=steps.index)
         if part is self and steps.shape == self.shape:
             return view(self, self.node, lambda node: node, lambda _, value: value)
         return part if steps.shape == part.shape else record(reshape, part, shape=steps.shape)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if not self.ndim and key not in ((), Ellipsis):
-            raise IndexError("too many indices: array is 0-dimensional")
+            raise IndexingError(f"too many indices: the array has no axes{at()}")
         if isinstance(self.node.value, np.generic):
             raise TypeError(f"a NumPy scalar does not support item assignment{at()}")
         steps = plan(self.shape, self._places(key))
+        if steps.scalar:
+            new = _fitted(self, value, (), key).node
+            self.assign(
+                compute(self.builder, put_slice, (self.node, new), {"index": steps.index}) if self.ndim else new
+            )
+            return
         part = (
             self._basic(steps) if steps.axes or steps.shape != self.shape or not _is_whole(steps, self.shape) else self
         )
@@ -304,7 +362,7 @@ class TracedArray:
         for part, count in zip(parts, used, strict=True):
             if _is_mask(part):
                 if self.shape[axis : axis + count] != part.shape:
-                    raise IndexError(
+                    raise IndexingError(
                         f"boolean index of shape {part.shape} does not match the array's shape {self.shape}{at()}"
                     )
                 found += np.nonzero(part._look() if isinstance(part, TracedArray) else part)
@@ -316,14 +374,19 @@ class TracedArray:
     # -- NumPy's protocols ---------------------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        outs = kwargs.pop("out", None)
         if method != "__call__":
             rule = UFUNC_METHODS.get(method)
             if rule is None:
                 raise UnsupportedError(f"np.{ufunc.__name__}.{method} has no rule for traced arrays{at()}")
-            return finish(rule(ufunc, *inputs, **kwargs))
-        out = kwargs.pop("out", None)
-        result = call_ufunc(ufunc, inputs, **kwargs)
-        return finish(result if out is None else _deliver(result, out, ufunc.__name__))
+            result = rule(ufunc, *inputs, **kwargs)
+        else:
+            result = call_ufunc(ufunc, inputs, outs, **kwargs)
+        if outs is None:
+            return finish(result)
+        if len(outs) == 1:
+            return finish(_deliver(result, outs[0], ufunc.__name__))
+        return finish(tuple(_deliver(*pair, ufunc.__name__) for pair in zip(result, outs, strict=True)))
 
     def __array_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -332,25 +395,130 @@ class TracedArray:
             return finish(CREATORS[func](self, *args, **kwargs))
         rule = FUNCTIONS.get(func)
         if rule is None:
-            name = f"{func.__module__}.{func.__name__}".replace("numpy", "np", 1)
-            raise UnsupportedError(f"{name} has no rule for traced arrays{at()}; write it with functions that have one")
-        out = kwargs.pop("out", None) if "out" in kwargs else None
-        try:
-            result = rule(*args, **kwargs)
-        except TypeError as error:
-            if isinstance(error, ChainruleError) or "argument" not in str(error):
-                raise
-            raise UnsupportedError(f"np.{func.__name__}: {error}{at()}") from None
-        return finish(result if out is None else _deliver(result, (out,), func.__name__))
+            raise UnsupportedError(
+                f"{spelled(func)} has no rule for traced arrays{at()}; write it with functions that have one"
+            )
+        names, agree, known, defaults = _parameters(func)
+        if len(args) > agree:  # NumPy's order of parameters, where the rule leaves some out
+            kwargs = {**dict(zip(names[agree:], args[agree:], strict=False)), **kwargs}
+            args = args[:agree]
+        out = kwargs.pop("out", None) if kwargs else None
+        if known is not None and not known.issuperset(kwargs):
+            kwargs = _supported(func, kwargs, known, defaults)
+        result = rule(*args, **kwargs)
+        return finish(result if out is None else _deliver(result, out, func.__name__))
+
+
+@functools.cache
+def _parameters(func: Callable[..., Any]) -> tuple[list[str], int, frozenset[str] | None, dict[str, Any]]:
+    """Compare a NumPy function's parameters with those of its rule.
+
+    Returns:
+        NumPy's positional parameters; how many of them the rule has in the same places; all names that the rule
+        takes, None where it takes any; NumPy's default values.
+    """
+    rule = inspect.signature(FUNCTIONS[func]).parameters.values()
+    try:
+        own = inspect.signature(func).parameters.values()
+    except ValueError:  # written in C, without a text signature
+        own = rule
+    names = [p.name for p in own if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    taken = [p.name for p in rule if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    differ = [k for k, pair in enumerate(zip(names, taken, strict=False)) if pair[0] != pair[1]]
+    agree = min([len(names), len(taken), *differ])
+    if any(p.kind is p.VAR_POSITIONAL for p in rule):
+        agree = sys.maxsize
+    known = None if any(p.kind is p.VAR_KEYWORD for p in rule) else frozenset(p.name for p in rule)
+    return names, agree, known, {p.name: p.default for p in own if p.default is not p.empty}
+
+
+def _supported(
+    func: Callable[..., Any], kwargs: dict[str, Any], known: frozenset[str], defaults: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the keyword arguments that a rule knows; the others must have NumPy's default value."""
+    for name, value in kwargs.items():
+        if name not in known and (name not in defaults or value is not defaults[name]):
+            raise UnsupportedError(f"{spelled(func)}: {name}= is not supported with traced arrays{at()}")
+    return {name: value for name, value in kwargs.items() if name in known}
+
+
+def spelled(func: Callable[..., Any]) -> str:
+    """Return the name of a NumPy or SciPy function as users write it."""
+    module = getattr(func, "__module__", None) or ("numpy" if func.__name__ in vars(np) else "scipy.special")
+    return f"{module}.{func.__name__}".replace("numpy", "np", 1)
+
+
+_INSTEAD = {
+    ("array", "asarray", "asanyarray", "ascontiguousarray", "fromiter", "r_", "c_"): (
+        "write np.stack([a, b]) or np.concatenate([x, y]), or give np.array the argument like=x; a traced value is an "
+        "array already."
+    ),
+    ("full", "arange"): "write np.full(n, t, like=t), or t + np.zeros(n); t + step * np.arange(n).",
+    ("float", "float64", "float32", "complex"): "leave the conversion out: a traced value is a number already.",
+    ("dot",): "write b @ x for b.dot(x).",
+    ("vectorize",): "write it for whole arrays, or with np.stack([f(each) for each in x]).",
+    ("fill", "itemset", "put"): "make the array with np.zeros_like(x) or np.zeros(n, like=x).",
+    ("normal", "uniform", "gamma", "exponential", "multivariate_normal", "beta", "poisson"): (
+        "draw without parameters and transform, as in loc + scale * rng.standard_normal(n)."
+    ),
+    ("permutation", "choice", "shuffle"): "draw the places: x[rng.permutation(len(x))].",
+}
+"""What to write instead of functions that take traced values out of the graph, by their names."""
+
+_TWINS = {"lgamma": "scipy.special.gammaln", "gamma": "scipy.special.gamma", "erf": "scipy.special.erf",
+          "erfc": "scipy.special.erfc", "fsum": "np.sum", "dist": "np.linalg.norm"}  # fmt: skip
+"""NumPy's or SciPy's functions for those of `math` that have another name there."""
+
+
+def _instead(text: str, function: Any, scipys: str | None) -> str:
+    """Return what to write instead of the call in `text`, where it is known."""
+    home, name = getattr(function, "__module__", None) or "", getattr(function, "__name__", "")
+    if home in ("math", "cmath"):
+        twin = _TWINS.get(name) or (f"np.{name}" if hasattr(np, name) else None)
+        return f"write {twin} for {home}.{name}." if twin else f"{home}.{name} works on Python numbers only."
+    if scipys is not None or home.startswith("scipy"):
+        public = [part for part in home.split(".") if not part.startswith("_")]
+        called = f"{'.'.join(public)}.{name}" if home.startswith("scipy") and name else scipys
+        return (
+            f"{called} does not see traced values: of SciPy the ufuncs of scipy.special do. Write it with NumPy "
+            "functions, or give it a derivative with chainrule.custom_vjp."
+        )
+    called = re.match(r"(?:[\w.]|\(\))*?(\w+)[([][^)]", text)
+    for names, advice in _INSTEAD.items():
+        if called and called[1] in names:
+            return advice
+    if re.fullmatch(r"[\w.]+\[.*\]", text):
+        return "make the array that is written into with np.zeros_like(x) or np.zeros(n, like=x)."
+    return "write it with NumPy functions that have a rule, np.stack([a, b]) for a list of traced values."
+
+
+class Flat:
+    """What `x.flat` is: the elements in C order."""
+
+    def __init__(self, array: TracedArray) -> None:
+        self.array = array
+        self.rest = iter(np.ravel(array)) if array.ndim else iter([array])
+
+    def __len__(self) -> int:
+        return self.array.size
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.rest
+
+    def __next__(self) -> Any:
+        return next(self.rest)
+
+    def __getitem__(self, key: Any) -> Any:
+        return np.ravel(self.array)[key]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        places = np.arange(self.array.size)[key]
+        value = stacked(value)
+        value = np.resize(value, places.shape) if np.ndim(value) else value
+        self.array[np.unravel_index(places, self.array.shape)] = value
 
 
 # -- recording -----------------------------------------------------------------------------------------
-
-
-def at() -> str:
-    """Return ``, at file.py:line`` of the user's code, for the end of a message."""
-    origin = here()
-    return f", at {origin}" if origin else ""
 
 
 def compute(builder: Builder, op: Op, nodes: tuple[Node, ...], params: dict[str, Any]) -> Node:
@@ -364,11 +532,14 @@ def compute(builder: Builder, op: Op, nodes: tuple[Node, ...], params: dict[str,
     except ChainruleError:
         raise
     except IndexError as error:
-        raise IndexError(f"{error}, at {origin}") from None
+        raise IndexingError(f"{error}, at {origin}") from None
     except np.linalg.LinAlgError as error:
         raise np.linalg.LinAlgError(f"{op.name}: {error}, at {origin}") from None
     except ValueError as error:
         raise ShapeError(_mismatch(op, nodes, error, origin)) from None
+    except TypeError as error:
+        dtypes = ", ".join(str(node.dtype) for node in nodes)
+        raise DtypeError(f"{op.name}: NumPy has no rule for {dtypes}, at {origin} ({error})") from None
     if node is not None:
         node.value, node.origin = value, origin
         return node
@@ -485,25 +656,38 @@ def traced(builder: Builder, value: Any) -> Any:
     return TracedArray(builder, lift(builder, value))
 
 
-def call_ufunc(ufunc: np.ufunc, inputs: Sequence[Any], *, where: Any = True, dtype: Any = None, **kwargs: Any) -> Any:
-    """Return what a ufunc makes of traced inputs."""
+def call_ufunc(
+    ufunc: np.ufunc,
+    inputs: Sequence[Any],
+    outs: tuple[Any, ...] | None = None,
+    *,
+    where: Any = True,
+    dtype: Any = None,
+    casting: str = "same_kind",
+    order: str = "K",
+    subok: bool = True,
+    **kwargs: Any,
+) -> Any:
+    """Return what a ufunc makes of traced inputs; where `where` is false, what `outs` holds."""
     rule = FUNCTIONS.get(ufunc)
     if rule is None and ufunc not in UFUNCS:
-        home = "np" if hasattr(np, ufunc.__name__) else "scipy.special"
-        raise NotDifferentiableError(f"{home}.{ufunc.__name__} has no rule for traced arrays{at()}")
-    if kwargs.pop("casting", "same_kind") != "same_kind" or kwargs.pop("order", "K") != "K" or any(kwargs.values()):
+        raise NotDifferentiableError(f"{spelled(ufunc)} has no rule for traced arrays{at()}")
+    if kwargs:
+        raise UnsupportedError(f"{spelled(ufunc)}: {next(iter(kwargs))}= is not supported with traced arrays{at()}")
+    if where is not True and (outs is None or len(outs) != 1 or outs[0] is None):
         raise UnsupportedError(
-            f"np.{ufunc.__name__}: options {sorted(kwargs)} are not supported with traced arrays{at()}"
+            f"{spelled(ufunc)}: where= without out= leaves elements undefined{at()}; use np.where(condition, ..., ...)"
         )
     if dtype is not None:
-        builder = newest(inputs)
-        inputs = [cast(traced(builder, part), dtype) for part in inputs]
+        builder = newest(inputs if outs is None else (*inputs, *outs))
+        inputs = [traced(builder, part) for part in inputs]
+        if not all(np.can_cast(part.dtype, dtype, casting) for part in inputs):
+            raise UnsupportedError(f"{spelled(ufunc)}: dtype={dtype} does not hold its arguments{at()}")
+        inputs = [cast(part, dtype) for part in inputs]
+    elif outs is not None and not holds_traced(inputs):
+        inputs = [traced(newest(outs), inputs[0]), *inputs[1:]]
     result = rule(*inputs) if rule is not None else record(UFUNCS[ufunc], *inputs)
-    if where is not True:
-        raise UnsupportedError(
-            f"np.{ufunc.__name__}: where= is not supported with traced arrays{at()}; use np.where(condition, ..., ...)"
-        )
-    return result
+    return result if where is True else np.where(where, result, outs[0])  # type: ignore[index]
 
 
 def cast(x: Any, dtype: Any) -> Any:
@@ -522,7 +706,7 @@ def broadcast_indices(builder: Builder, arrays: Sequence[Any]) -> list[Any]:
     for array in arrays:
         kind = np.asarray(array).dtype.kind if not isinstance(array, TracedArray) else array.dtype.kind
         if kind not in "iu":
-            raise IndexError(f"arrays used as indices must be of integer (or boolean) type{at()}")
+            raise IndexingError(f"arrays used as indices must be of integer (or boolean) type{at()}")
     shape = np.broadcast_shapes(*(np.shape(array) for array in arrays))
     return [
         np.broadcast_to(array, shape)
@@ -598,16 +782,18 @@ def _fitted(target: TracedArray, value: Any, shape: tuple[int, ...], key: Any) -
         fits = False
     if not fits:
         raise ShapeError(f"cannot assign shape {new.shape} to a part of shape {shape}{at()}")
-    return cast(np.broadcast_to(new, shape), target.dtype)
+    new = cast(np.broadcast_to(new, shape), target.dtype)
+    if not target.ndim and isinstance(target.node.value, np.ndarray):  # stays an array, if without axes
+        return record(broadcast_to, new, shape=())
+    return new
 
 
-def _deliver(result: Any, outs: tuple[Any, ...], name: str) -> Any:
+def _deliver(result: Any, out: Any, name: str) -> Any:
     """Put a result into its `out=` argument, where that can be done without losing the derivative."""
-    if len(outs) != 1:
-        raise UnsupportedError(f"np.{name}: several out= arrays are not supported with traced arrays{at()}")
-    (out,) = outs
     if out is None:
         return result
+    if isinstance(out, tuple):
+        (out,) = out
     if isinstance(out, TracedArray):
         if isinstance(out.node.value, np.generic):
             return cast(result, np.result_type(out.dtype, result.dtype))
@@ -638,8 +824,15 @@ def _binary(ufunc: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
     return forward, backward
 
 
+_OPERANDS = frozenset([TracedArray, np.ndarray, np.float64, np.float32, float, int])
+
+
 def _is_operand(value: Any) -> bool:
-    return value is not None and not isinstance(value, str | dict | set)
+    """Whether an operator takes a value, rather than leaving it to the value's own class."""
+    kind = type(value)
+    if kind in _OPERANDS:
+        return True
+    return not issubclass(kind, str | dict | set | NoneType) and getattr(kind, "__array_ufunc__", True) is not None
 
 
 def _in_place(ufunc: np.ufunc) -> Callable[..., Any]:
@@ -647,7 +840,7 @@ def _in_place(ufunc: np.ufunc) -> Callable[..., Any]:
         result = call_ufunc(ufunc, (self, other))
         if result.builder is not self.builder or isinstance(self.node.value, np.generic):
             return finish(result)
-        return finish(_deliver(result, (self,), ufunc.__name__))
+        return finish(_deliver(result, self, ufunc.__name__))
 
     return apply
 
@@ -685,8 +878,9 @@ for _name in [
     "any",
     "argmax",
     "argmin",
+    "argpartition",
     "argsort",
-    "astype",
+    "choose",
     "clip",
     "conj",
     "conjugate",
@@ -700,6 +894,7 @@ for _name in [
     "min",
     "nonzero",
     "prod",
+    "put",
     "ravel",
     "repeat",
     "round",
@@ -735,10 +930,35 @@ def _fill(self: TracedArray, value: Any) -> None:
     self[...] = value
 
 
-def _sort(self: TracedArray, axis: int = -1) -> None:
+def _sort(self: TracedArray, axis: int = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> None:
     """As ndarray.sort: in place."""
-    self[...] = np.sort(self, axis)
+    self[...] = np.sort(self, axis, kind, order, stable=stable)
 
 
-for _function in (_reshape, _transpose, _flatten, _fill, _sort):
+def _astype(self: TracedArray, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True,
+            copy: bool = True) -> Any:  # fmt: skip
+    """As ndarray.astype."""
+    if not np.can_cast(self.dtype, dtype, casting):  # type: ignore[arg-type]
+        raise DtypeError(f"cannot cast {self.dtype} to {np.dtype(dtype)} by the rule {casting!r}{at()}")
+    return finish(self if self.dtype == np.dtype(dtype) and not copy else np.astype(self, dtype))
+
+
+def _compress(self: TracedArray, condition: Any, axis: int | None = None, out: Any = None) -> Any:
+    """As ndarray.compress."""
+    return finish(np.compress(condition, self, axis, out))
+
+
+def _view(self: TracedArray, dtype: Any = None, type: Any = None) -> Any:
+    """As ndarray.view without arguments: the same elements."""
+    if (dtype is not None and np.dtype(dtype) != self.dtype) or type is not None:
+        raise UnsupportedError(f"view(dtype) reads the bytes of a traced array{at()}; write x.astype(dtype)")
+    return finish(self[...])
+
+
+def _to_device(self: TracedArray, device: str, /, *, stream: Any = None) -> Any:
+    """As ndarray.to_device: there is the CPU only."""
+    return self
+
+
+for _function in (_reshape, _transpose, _flatten, _fill, _sort, _astype, _compress, _view, _to_device):
     setattr(TracedArray, _function.__name__[1:], _function)

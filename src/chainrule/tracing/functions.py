@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from chainrule import ir
-from chainrule.errors import ShapeError, UnsupportedError
+from chainrule.errors import DetachError, DtypeError, ShapeError, UnsupportedError
 from chainrule.ops import linalg, reduction, structural
 from chainrule.ops.contraction import einsum as einsum_op
 from chainrule.ops.contraction import matmul
 from chainrule.ops.host import host, stop_gradient
-from chainrule.ops.pointwise import imag, real, where
+from chainrule.ops.pointwise import exponent, fraction, imag, ldexp, real, where
 from chainrule.ops.structural import broadcast_to, concatenate, cumsum, embed, gather, reshape
 from chainrule.tracing.array import (
     CREATORS,
@@ -87,7 +87,9 @@ FUNCTIONS[np.matmul] = functools.partial(record, matmul)
 
 @implements(np.positive)
 def _positive(x: Any) -> Any:
-    return np.copy(x)
+    if x.dtype == bool:
+        raise DtypeError(f"positive: NumPy has no rule for bool{at()}")
+    return TracedArray(x.builder, x.node)
 
 
 @implements(np.divmod)
@@ -97,56 +99,91 @@ def _divmod(a: Any, b: Any) -> Any:
 
 @implements(np.modf)
 def _modf(x: Any) -> Any:
-    whole = np.trunc(x)
-    return x - whole, whole
+    part = record(fraction, x)
+    return part, np.trunc(cast(x, part.dtype))
 
 
 @implements(np.ldexp)
 def _ldexp(x: Any, k: Any) -> Any:
-    return x * np.exp2(as_traced(k, x).astype(float)).astype(x.dtype)
+    return record(ldexp, x, k if isinstance(k, TracedArray) else np.asarray(k)[()])  # 2 is no number of x's dtype
 
 
-def _reduce(ufunc: np.ufunc, x: Any, axis: Axis = 0, dtype: Any = None, out: Any = None, keepdims: bool = False,
+@implements(np.frexp)
+def _frexp(x: Any) -> Any:
+    k = record(exponent, x)
+    return np.ldexp(x, -k), k
+
+
+_REDUCTIONS: dict[np.ufunc, Callable[..., Any]] = {
+    np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min, np.logical_and: np.all,
+    np.logical_or: np.any,
+}  # fmt: skip
+
+
+def _reduce(ufunc: np.ufunc, array: Any, axis: Axis = 0, dtype: Any = None, keepdims: bool = False,
             initial: Any = np._NoValue, where: Any = True) -> Any:  # fmt: skip
-    names: dict[str, Any] = {"add": np.sum, "multiply": np.prod, "maximum": np.max, "minimum": np.min, "logical_and": np.all,
-             "logical_or": np.any, "fmax": None, "fmin": None}  # fmt: skip
-    if where is not True or initial is not np._NoValue or out is not None:
-        raise UnsupportedError(f"np.{ufunc.__name__}.reduce: only axis, dtype and keepdims with traced arrays{at()}")
-    x = as_traced(x) if dtype is None else cast(as_traced(x), dtype)
-    if ufunc is np.logaddexp:
+    x = as_traced(array) if dtype is None else cast(as_traced(array), dtype)
+    if ufunc is np.logaddexp and where is True and initial is np._NoValue:
         return logsumexp(x, axis, keepdims=keepdims)
-    function = names.get(ufunc.__name__)
+    function = _REDUCTIONS.get(ufunc)
     if function is None:
         raise UnsupportedError(f"np.{ufunc.__name__}.reduce has no rule for traced arrays{at()}")
-    return function(x, axis=axis, keepdims=keepdims)
+    if function in (np.all, np.any):
+        return function(x, axis=axis, keepdims=keepdims, where=where)
+    return function(x, axis=axis, keepdims=keepdims, initial=initial, where=where)
 
 
-def _accumulate(ufunc: np.ufunc, x: Any, axis: int = 0) -> Any:
-    function = {"add": np.cumsum, "multiply": np.cumprod}.get(ufunc.__name__)
-    if function is None:
+def _accumulate(ufunc: np.ufunc, array: Any, axis: int = 0, dtype: Any = None) -> Any:
+    x = as_traced(array) if dtype is None else cast(as_traced(array), dtype)
+    if ufunc is np.add:
+        return np.cumsum(x, axis=axis)
+    if ufunc not in (np.multiply, np.maximum, np.minimum, np.fmax, np.fmin, np.logaddexp):
         raise UnsupportedError(f"np.{ufunc.__name__}.accumulate has no rule for traced arrays{at()}")
-    return function(x, axis=axis)
+    x = np.moveaxis(x, axis, 0)
+    step = 1
+    while step < len(x):  # doubling, as in ops/reduction.py
+        x = np.concatenate([x[:step], ufunc(x[step:], x[:-step])])
+        step *= 2
+    return np.moveaxis(x, 0, axis)
 
 
-def _outer_ufunc(ufunc: np.ufunc, a: Any, b: Any) -> Any:
-    return call_ufunc(ufunc, (np.reshape(a, (*np.shape(a), *[1] * np.ndim(b))), b))
+def _reduceat(ufunc: np.ufunc, array: Any, indices: Any, axis: int = 0, dtype: Any = None) -> Any:
+    x = np.moveaxis(as_traced(array) if dtype is None else cast(as_traced(array), dtype), axis, 0)
+    bounds = [*np.asarray(indices).tolist(), len(x)]
+    parts = [ufunc.reduce(x[a:b], axis=0) if a < b else x[a] for a, b in itertools.pairwise(bounds)]
+    return np.moveaxis(np.stack(parts), 0, axis)
+
+
+def _outer_ufunc(ufunc: np.ufunc, a: Any, b: Any, **kwargs: Any) -> Any:
+    return call_ufunc(ufunc, (np.reshape(a, (*np.shape(a), *[1] * np.ndim(b))), b), **kwargs)
 
 
 def _at(ufunc: np.ufunc, x: Any, key: Any, value: Any = None) -> None:
-    if not isinstance(x, TracedArray):
-        raise UnsupportedError(
-            f"np.{ufunc.__name__}.at: a plain NumPy array cannot hold traced values{at()}; "
-            "make it with np.zeros_like(x)"
-        )
-    if ufunc is not np.add:
-        raise UnsupportedError(f"np.{ufunc.__name__}.at has no rule for traced arrays{at()}")
+    _writable(x, f"{ufunc.__name__}.at")
     places = np.arange(x.size).reshape(x.shape)[key]
-    spread = np.broadcast_to(as_traced(value, x), places.shape)
-    added = record(structural.scatter_add, np.ravel(spread), places.ravel(), shape=(x.size,))
-    x[...] = x + np.reshape(added, x.shape)
+    if ufunc in (np.add, np.subtract):
+        spread = np.broadcast_to(as_traced(value, x), places.shape)
+        added = record(structural.scatter_add, np.ravel(spread), places.ravel(), shape=(x.size,))
+        x[...] = ufunc(x, np.reshape(added, x.shape))
+        return
+    flat, places = x.flat, places.ravel()
+    values = None if value is None else np.ravel(np.broadcast_to(value, np.shape(x.value[key])))
+    turns = np.array([np.count_nonzero(places[:k] == place) for k, place in enumerate(places)], dtype=int)
+    for turn in range(turns.max(initial=-1) + 1):  # the first application at each place, then the second, ...
+        now = turns == turn
+        flat[places[now]] = ufunc(flat[places[now]], *([] if values is None else [values[now]]))
 
 
-UFUNC_METHODS.update(reduce=_reduce, accumulate=_accumulate, outer=_outer_ufunc, at=_at)
+def _writable(x: Any, name: str) -> None:
+    """Raise unless x can be written into without losing the derivative of what is written."""
+    if not isinstance(x, TracedArray):
+        raise DetachError(
+            f"np.{name}: a plain NumPy array cannot hold traced values{at()}; make it with np.zeros_like(x) or "
+            "np.zeros(n, like=x)"
+        )
+
+
+UFUNC_METHODS.update(reduce=_reduce, accumulate=_accumulate, reduceat=_reduceat, outer=_outer_ufunc, at=_at)
 
 
 # -- reductions ----------------------------------------------------------------------------------------
@@ -174,25 +211,30 @@ def _mean(a: Any, axis: Axis = None, dtype: Any = None, keepdims: Any = False, w
     x = cast(x, dtype or np.result_type(x.dtype, 1.0 if x.dtype.kind in "biu" else x.dtype))
     axes = _axes(axis, x.ndim)
     total = np.sum(x, axis=axes, keepdims=keepdims, where=where)
-    if where is True:
-        return total / _count(x, axes)
-    return total / np.sum(
-        np.broadcast_to(where, x.shape), axis=axes, keepdims=bool(keepdims) and keepdims is not np._NoValue
-    )
+    return total / (_count(x, axes) if where is True else _chosen_count(x, where, axes, keepdims))
+
+
+def _chosen_count(x: Any, where: Any, axes: tuple[int, ...], keepdims: Any) -> Any:
+    """Return how many elements `where=` leaves, in x's own precision."""
+    kept = keepdims is not np._NoValue and bool(keepdims)
+    return np.sum(np.broadcast_to(where, x.shape), axis=axes, keepdims=kept).astype(real_dtype(x.dtype))
 
 
 @implements(np.average)
-def _average(a: Any, axis: Axis = None, weights: Any = None, *, keepdims: Any = False) -> Any:
-    if weights is None:
-        return np.mean(a, axis=axis, keepdims=keepdims)
+def _average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False) -> Any:
     x = as_traced(a, weights)
-    if np.shape(weights) != x.shape and isinstance(axis, int):
-        shape = [1] * x.ndim
-        shape[axis] = -1
-        weights = np.broadcast_to(np.reshape(weights, shape), x.shape)
-    return np.sum(x * weights, axis=axis, keepdims=keepdims) / np.sum(
-        weights, axis=axis, keepdims=bool(keepdims is True)
-    )
+    kept = keepdims is not np._NoValue and bool(keepdims)
+    if weights is None:
+        weights = np.ones(x.shape, x.dtype)
+    elif np.shape(weights) != x.shape:
+        if axis is None:
+            raise ShapeError(f"np.average: weights of shape {np.shape(weights)} for {x.shape} need axis={at()}")
+        axes = np.lib.array_utils.normalize_axis_tuple(axis, x.ndim)
+        shape = [x.shape[k] if k in axes else 1 for k in range(x.ndim)]
+        weights = np.broadcast_to(np.reshape(np.transpose(weights, np.argsort(np.argsort(axes))), shape), x.shape)
+    scale = np.sum(weights, axis=axis, keepdims=kept)
+    y = np.sum(x * weights, axis=axis, keepdims=kept) / scale
+    return (y, np.broadcast_to(scale, y.shape)) if returned else y
 
 
 @implements(np.var)
@@ -201,12 +243,13 @@ def _var(a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims
     x = as_traced(a)
     if dtype is not None:
         x = cast(x, dtype)
-    if where is not True:
-        raise UnsupportedError(f"np.var: where= is not supported with traced arrays{at()}")
     axes = _axes(axis, x.ndim)
-    centered = x - (np.mean(x, axis=axes, keepdims=True) if mean is np._NoValue else mean)
-    total = np.sum(_squared(centered), axis=axes, keepdims=keepdims)
-    return total / max(_count(x, axes) - (ddof if correction is np._NoValue else correction), 0)
+    centered = x - (np.mean(x, axis=axes, keepdims=True, where=where) if mean is np._NoValue else mean)
+    total = np.sum(_squared(centered), axis=axes, keepdims=keepdims, where=where)
+    lost = ddof if correction is np._NoValue else correction
+    if where is True:
+        return total / max(_count(x, axes) - lost, 0)
+    return total / np.maximum(_chosen_count(x, where, axes, keepdims) - lost, 0)
 
 
 def _squared(x: Any) -> Any:
@@ -215,8 +258,9 @@ def _squared(x: Any) -> Any:
 
 
 @implements(np.std)
-def _std(a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, **kwargs: Any) -> Any:
-    return np.sqrt(np.var(as_traced(a), axis=axis, dtype=dtype, ddof=ddof, keepdims=keepdims, **kwargs))
+def _std(a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *, where: Any = True,
+         mean: Any = np._NoValue, correction: Any = np._NoValue) -> Any:  # fmt: skip
+    return np.sqrt(_var(a, axis, dtype, ddof, keepdims, where=where, mean=mean, correction=correction))
 
 
 def _reduction(op: ir.Op, neutral: Any = None) -> Callable[..., Any]:
@@ -225,7 +269,7 @@ def _reduction(op: ir.Op, neutral: Any = None) -> Callable[..., Any]:
         if where is not True:
             if neutral is None and initial is np._NoValue:
                 raise ShapeError(f"np.{op.name}: where= needs initial=, as in NumPy{at()}")
-            x = _chosen(x, where, neutral if initial is np._NoValue else initial)
+            x = _chosen(x, where, initial if neutral is None else neutral)
         axes = _axes(axis, x.ndim)
         y = _keep(record(op, x, axis=axes), x, axes, keepdims)
         if initial is np._NoValue:
@@ -237,8 +281,9 @@ def _reduction(op: ir.Op, neutral: Any = None) -> Callable[..., Any]:
 
 implements(np.max, np.amax)(_reduction(reduction.max))
 implements(np.min, np.amin)(_reduction(reduction.min))
-implements(np.any)(_reduction(reduction.any, False))
-implements(np.all)(_reduction(reduction.all, True))
+_ANY, _EVERY = _reduction(reduction.any, False), _reduction(reduction.all, True)
+implements(np.any)(lambda a, axis=None, keepdims=False, *, where=True: _ANY(a, axis, keepdims, where=where))
+implements(np.all)(lambda a, axis=None, keepdims=False, *, where=True: _EVERY(a, axis, keepdims, where=where))
 
 
 @implements(np.prod)
@@ -271,12 +316,156 @@ def _cumprod(a: Any, axis: int | None = None, dtype: Any = None) -> Any:
     x = as_traced(a) if dtype is None else cast(as_traced(a), dtype)
     if axis is None:
         x, axis = np.ravel(x), 0
-    x = np.moveaxis(x, axis, 0)
-    step = 1
-    while step < len(x):  # doubling, as in ops/reduction.py
-        x = np.concatenate([x[:step], x[step:] * x[:-step]])
-        step *= 2
-    return np.moveaxis(x, 0, axis)
+    return np.multiply.accumulate(x, axis=axis)
+
+
+@implements(np.cumulative_sum)
+def _cumulative_sum(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Any:
+    return _cumulative(np.cumsum, as_traced(x), axis, dtype, 0 if include_initial else None)
+
+
+@implements(np.cumulative_prod)
+def _cumulative_prod(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Any:
+    return _cumulative(np.cumprod, as_traced(x), axis, dtype, 1 if include_initial else None)
+
+
+def _cumulative(function: Callable[..., Any], x: Any, axis: int | None, dtype: Any, initial: int | None) -> Any:
+    if axis is None and x.ndim > 1:
+        raise ShapeError(f"np.{function.__name__}: axis= is needed for shape {x.shape}{at()}")
+    axis = _axis(axis or 0, x.ndim)
+    y = function(x, axis=axis, dtype=dtype)
+    if initial is None:
+        return y
+    first = np.full((*y.shape[:axis], 1, *y.shape[axis + 1 :]), initial, y.dtype)
+    return np.concatenate([first, y], axis=axis)
+
+
+# Of the numbers that are not NaN
+
+
+def _without_nan(function: Callable[..., Any], otherwise: float) -> Callable[..., Any]:
+    def rule(a: Any, axis: Axis = None, dtype: Any = None, keepdims: Any = False, **kwargs: Any) -> Any:
+        x = as_traced(a)
+        return function(_chosen(x, ~np.isnan(x), otherwise), axis=axis, dtype=dtype, keepdims=keepdims, **kwargs)
+
+    return rule
+
+
+_nansum, _nanprod = _without_nan(np.sum, 0), _without_nan(np.prod, 1)
+implements(np.nansum)(lambda a, axis=None, dtype=None, keepdims=False, initial=np._NoValue, where=True: (
+    _nansum(a, axis, dtype, keepdims, initial=initial, where=where)
+))  # fmt: skip
+implements(np.nanprod)(lambda a, axis=None, dtype=None, keepdims=False, initial=np._NoValue, where=True: (
+    _nanprod(a, axis, dtype, keepdims, initial=initial, where=where)
+))  # fmt: skip
+implements(np.nancumsum)(lambda a, axis=None, dtype=None: np.cumsum(_chosen(a, ~np.isnan(a), 0), axis, dtype))
+implements(np.nancumprod)(lambda a, axis=None, dtype=None: np.cumprod(_chosen(a, ~np.isnan(a), 1), axis, dtype))
+
+
+def _present(a: Any, where: Any) -> Any:
+    return ~np.isnan(a) if where is True or where is np._NoValue else ~np.isnan(a) & where
+
+
+@implements(np.nanmean)
+def _nanmean(a: Any, axis: Axis = None, dtype: Any = None, keepdims: Any = False, *, where: Any = True) -> Any:
+    return _mean(as_traced(a), axis, dtype, keepdims, where=_present(a, where))
+
+
+@implements(np.nanvar)
+def _nanvar(a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *, where: Any = True,
+            mean: Any = np._NoValue, correction: Any = np._NoValue) -> Any:  # fmt: skip
+    return _var(a, axis, dtype, ddof, keepdims, where=_present(a, where), mean=mean, correction=correction)
+
+
+@implements(np.nanstd)
+def _nanstd(a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *, where: Any = True,
+            mean: Any = np._NoValue, correction: Any = np._NoValue) -> Any:  # fmt: skip
+    return np.sqrt(_nanvar(a, axis, dtype, ddof, keepdims, where=where, mean=mean, correction=correction))
+
+
+def _nan_extreme(function: Callable[..., Any], otherwise: float) -> Callable[..., Any]:
+    def rule(a: Any, axis: Axis = None, keepdims: Any = False, initial: Any = np._NoValue, where: Any = True) -> Any:
+        x, present = as_traced(a), _present(a, where)
+        bound = otherwise if initial is np._NoValue else initial
+        y = function(_chosen(x, present, otherwise), axis=axis, keepdims=keepdims, initial=bound)
+        if initial is not np._NoValue:
+            return y
+        kept = keepdims is not np._NoValue and bool(keepdims)
+        return np.where(np.any(present, axis=axis, keepdims=kept), y, y.dtype.type(np.nan))[()]
+
+    return rule
+
+
+implements(np.nanmax)(_nan_extreme(np.max, -np.inf))
+implements(np.nanmin)(_nan_extreme(np.min, np.inf))
+
+
+# Order statistics
+
+
+@implements(np.median)
+def _median(a: Any, axis: Axis = None, overwrite_input: bool = False, keepdims: bool = False) -> Any:
+    return _quantile(a, 0.5, axis, keepdims=keepdims)
+
+
+@implements(np.percentile)
+def _percentile(a: Any, q: Any, axis: Axis = None, overwrite_input: bool = False, method: str = "linear",
+                keepdims: bool = False) -> Any:  # fmt: skip
+    return _quantile(a, np.true_divide(q, 100), axis, method=method, keepdims=keepdims)
+
+
+@implements(np.quantile)
+def _quantile(a: Any, q: Any, axis: Axis = None, overwrite_input: bool = False, method: str = "linear",
+              keepdims: bool = False) -> Any:  # fmt: skip
+    """Between the two neighbouring elements of the sorted array, linearly in both the elements and q."""
+    if method != "linear":
+        raise UnsupportedError(f"np.quantile: method={method!r} is not supported with traced arrays{at()}")
+    x = as_traced(a, q)
+    axes = _axes(axis, x.ndim)
+    kept = [k for k in range(x.ndim) if k not in axes]
+    rows = np.sort(np.reshape(np.transpose(x, (*axes, *kept)), (-1, *(x.shape[k] for k in kept))), 0)
+    place = (as_traced(q, x) if np.ndim(q) else q) * (len(rows) - 1)
+    low = np.floor(place.value if isinstance(place, TracedArray) else place).astype(int)
+    low = np.minimum(low, max(len(rows) - 2, 0))
+    share = np.reshape(place - low, (*np.shape(q), *[1] * len(kept))) if np.ndim(q) else place - low
+    below, above = rows[low], rows[np.minimum(low + 1, len(rows) - 1)]
+    y = below + (above - below) * (share if np.ndim(q) or isinstance(share, TracedArray) else float(share))
+    y = np.where(np.any(np.isnan(rows), axis=0), y.dtype.type(np.nan), y)
+    sizes = [1 if k in axes else size for k, size in enumerate(x.shape)]
+    return np.reshape(y, (*np.shape(q), *sizes)) if keepdims else y[()]
+
+
+@implements(np.cov)
+def _cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None, *,
+         dtype: Any = None) -> Any:  # fmt: skip
+    x = np.atleast_2d(as_traced(m, y))
+    x = x if rowvar or np.ndim(m) == 1 else x.T
+    if y is not None:
+        other = np.atleast_2d(as_traced(y, x))
+        x = np.concatenate([x, other if rowvar or np.ndim(y) == 1 else other.T])
+    x = x if dtype is None else cast(x, dtype)
+    centered = x - np.mean(x, axis=1, keepdims=True)
+    count = x.shape[1] - (ddof if ddof is not None else 0 if bias else 1)
+    return np.squeeze(centered @ np.conj(centered.T) / count)
+
+
+@implements(np.corrcoef)
+def _corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -> Any:
+    c = np.cov(x, y, rowvar, dtype=dtype)
+    if not c.ndim:
+        return c / c
+    deviation = np.sqrt(np.real(np.diagonal(c)))
+    return c / deviation[:, None] / deviation[None, :]
+
+
+@implements(np.bincount)
+def _bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
+    if isinstance(x, TracedArray):
+        x = x._look()
+    if weights is None:
+        return np.bincount(x, minlength=minlength)
+    size = max(minlength, int(np.max(x, initial=-1)) + 1)
+    return record(structural.scatter_add, cast(as_traced(weights), float), np.asarray(x), shape=(size,))
 
 
 def logsumexp(a: Any, axis: Axis = None, b: Any = None, keepdims: bool = False) -> Any:
@@ -302,10 +491,9 @@ def _norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) ->
     if len(axes) == 2 and ord in (None, "fro"):
         return np.sqrt(np.sum(_squared(x), axis=axes, keepdims=keepdims))
     if len(axes) == 2 and ord in (1, -1, np.inf, -np.inf):
-        inner, outer = axes if abs(ord) == 1 else axes[::-1]
+        inner = axes[0 if abs(ord) == 1 else 1]
         sums = np.sum(np.abs(x), axis=inner, keepdims=True)
-        y = (np.max if ord > 0 else np.min)(sums, axis=outer, keepdims=True)
-        return y if keepdims else np.squeeze(y, axes)
+        return (np.max if ord > 0 else np.min)(sums, axis=axes, keepdims=keepdims)
     if len(axes) != 1 or isinstance(ord, str):
         raise UnsupportedError(f"np.linalg.norm: ord={ord!r} over {len(axes)} axes has no rule for traced arrays{at()}")
     return _vector_norm(x, axes[0], 2 if ord is None else ord, keepdims)
@@ -338,6 +526,97 @@ def _where(condition: Any, *branches: Any) -> Any:
     return record(where, condition, a, b)
 
 
+@implements(np.piecewise)
+def _piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Any:
+    x = as_traced(x)
+    if isinstance(condlist, TracedArray | np.ndarray) or np.ndim(condlist[0]) != x.ndim:
+        condlist = [condlist] if np.ndim(condlist) == x.ndim else list(condlist)
+    if len(funclist) == len(condlist) + 1:
+        others = functools.reduce(np.logical_or, condlist)
+        condlist = [*condlist, ~others]
+    y = np.zeros_like(x)
+    for condition, piece in zip(condlist, funclist, strict=True):
+        condition = condition._look() if isinstance(condition, TracedArray) else np.asarray(condition)
+        if np.any(condition):
+            y = np.copy(y)
+            value = piece(x[condition] if x.ndim else x, *args, **kw) if callable(piece) else piece
+            y = _assigned(y, condition, value)
+    return y
+
+
+def _assigned(y: Any, condition: Any, value: Any) -> Any:
+    if not y.ndim:
+        return np.copy(cast(as_traced(value, y)[()], y.dtype))
+    y[condition] = value
+    return y
+
+
+@implements(np.interp)
+def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
+    """Linear between the points (xp, fp), constant outside; differentiable in all three."""
+    like = newest((x, xp, fp, left, right))
+    x, xp, fp = (traced(like, part) for part in (x, xp, fp))
+    if period is not None:
+        x, xp = np.remainder(x, abs(period)), np.remainder(xp, abs(period))
+        order = np.argsort(xp)
+        xp, fp = xp[order], fp[order]
+        xp = np.concatenate([xp[-1:] - abs(period), xp, xp[:1] + abs(period)])
+        fp = np.concatenate([fp[-1:], fp, fp[:1]])
+    k = np.clip(np.searchsorted(xp.value, x._look(), side="right") - 1, 0, max(len(xp) - 2, 0))
+    above = np.minimum(k + 1, len(xp) - 1)
+    if len(xp) == 1:
+        y = fp[k] + 0 * x
+    else:
+        y = fp[k] + (fp[above] - fp[k]) / (xp[above] - xp[k]) * (x - xp[k])
+    y = np.where(x < xp[0], fp[0] if left is None else left, y)
+    return np.where(x > xp[-1], fp[-1] if right is None else right, np.where(x == xp[-1], fp[-1], y))[()]
+
+
+@implements(np.polyval)
+def _polyval(p: Any, x: Any) -> Any:
+    p = as_traced(p, x)
+    y = np.zeros_like(as_traced(x, p))
+    for k in range(len(p)):  # Horner's rule
+        y = y * x + p[k]
+    return y
+
+
+@implements(np.convolve)
+def _convolve(a: Any, v: Any, mode: str = "full") -> Any:
+    a, v = np.atleast_1d(as_traced(a, v)), np.atleast_1d(as_traced(v, a))
+    if a.ndim > 1 or v.ndim > 1 or not a.size or not v.size:
+        raise ShapeError(f"np.convolve: two vectors that are not empty are needed, got {a.shape} and {v.shape}{at()}")
+    a, v = (a, v) if len(a) >= len(v) else (v, a)
+    rows = np.arange(len(a) + len(v) - 1)[:, None] - np.arange(len(v))  # full[i] = Σ_j a[i - j] v[j]
+    padded = np.concatenate([a, np.zeros(1, a.dtype)])
+    full = padded[np.where((rows < 0) | (rows >= len(a)), len(a), rows)] @ v
+    size, lost = (len(full), 0) if mode == "full" else (len(a), (len(v) - 1) // 2)
+    if mode == "valid":
+        size, lost = len(a) - len(v) + 1, len(v) - 1
+    elif mode not in ("full", "same"):
+        raise ShapeError(f"np.convolve: mode must be 'full', 'same' or 'valid', got {mode!r}{at()}")
+    return full[lost : lost + size]
+
+
+@implements(np.correlate)
+def _correlate(a: Any, v: Any, mode: str = "valid") -> Any:
+    a, v = as_traced(a, v), as_traced(v, a)
+    if len(v) > len(a):
+        return np.flip(np.convolve(np.conj(v), np.flip(a), mode))
+    return np.convolve(a, np.conj(np.flip(v)), mode)
+
+
+@implements(np.apply_along_axis)
+def _apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any, **kwargs: Any) -> Any:
+    axis = _axis(axis, arr.ndim)
+    rows = np.moveaxis(arr, axis, -1)
+    lead = rows.shape[:-1]
+    found = [as_traced(func1d(rows[place], *args, **kwargs), arr) for place in np.ndindex(lead)]
+    y = np.reshape(np.stack(found), (*lead, *found[0].shape))
+    places = list(range(len(lead), y.ndim))
+    return np.moveaxis(y, places, [axis + k for k in range(len(places))])
+
+
 @implements(np.select)
 def _select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
     result = default
@@ -348,8 +627,9 @@ def _select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0
 
 @implements(np.clip)
 def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
-    low = a_min if a_min is not None else min
-    high = a_max if a_max is not None else max
+    a_min, a_max = (None if bound is np._NoValue else bound for bound in (a_min, a_max))
+    low = a_min if a_min is not None else min if min is not np._NoValue else None
+    high = a_max if a_max is not None else max if max is not np._NoValue else None
     result = a if low is None else np.maximum(a, low)
     return result if high is None else np.minimum(result, high)
 
@@ -506,8 +786,8 @@ def _broadcast_arrays(*args: Any, subok: bool = False) -> Any:
 
 
 def _at_least(count: int, place: Callable[[int], tuple[Any, ...]]) -> Callable[..., Any]:
-    def rule(*arrays: Any) -> Any:
-        found = [a if np.ndim(a) >= count else as_traced(a, *arrays)[place(np.ndim(a))] for a in arrays]
+    def rule(*arys: Any) -> Any:
+        found = [a if np.ndim(a) >= count else as_traced(a, *arys)[place(np.ndim(a))] for a in arys]
         return found[0] if len(found) == 1 else tuple(found)
 
     return rule
@@ -548,25 +828,25 @@ def _stack(arrays: Sequence[Any], axis: int = 0, *, dtype: Any = None, casting: 
 
 
 @implements(np.vstack)
-def _vstack(tup: Sequence[Any]) -> Any:
-    return np.concatenate([np.atleast_2d(part) for part in tup], axis=0)
+def _vstack(tup: Sequence[Any], *, dtype: Any = None, casting: str = "same_kind") -> Any:
+    return np.concatenate([np.atleast_2d(stacked(part)) for part in tup], axis=0, dtype=dtype)
 
 
 @implements(np.hstack)
-def _hstack(tup: Sequence[Any]) -> Any:
-    parts = [np.atleast_1d(part) for part in tup]
-    return np.concatenate(parts, axis=0 if parts[0].ndim == 1 else 1)
+def _hstack(tup: Sequence[Any], *, dtype: Any = None, casting: str = "same_kind") -> Any:
+    parts = [np.atleast_1d(stacked(part)) for part in tup]
+    return np.concatenate(parts, axis=0 if parts[0].ndim == 1 else 1, dtype=dtype)
 
 
 @implements(np.dstack)
 def _dstack(tup: Sequence[Any]) -> Any:
-    return np.concatenate([np.atleast_3d(part) for part in tup], axis=2)
+    return np.concatenate([np.atleast_3d(stacked(part)) for part in tup], axis=2)
 
 
 @implements(np.column_stack)
 def _column_stack(tup: Sequence[Any]) -> Any:
-    parts = [part if np.ndim(part) > 1 else np.reshape(part, (np.size(part), 1)) for part in tup]
-    return np.concatenate(parts, axis=1)
+    parts = [stacked(part) for part in tup]
+    return np.concatenate([x if np.ndim(x) > 1 else np.reshape(x, (np.size(x), 1)) for x in parts], axis=1)
 
 
 @implements(np.block)
@@ -619,9 +899,9 @@ def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     return np.array_split(ary, indices_or_sections, axis)
 
 
-implements(np.hsplit)(lambda ary, parts: np.split(ary, parts, 0 if ary.ndim == 1 else 1))
-implements(np.vsplit)(lambda ary, parts: np.split(ary, parts, 0))
-implements(np.dsplit)(lambda ary, parts: np.split(ary, parts, 2))
+implements(np.hsplit)(lambda ary, indices_or_sections: np.split(ary, indices_or_sections, int(ary.ndim > 1)))
+implements(np.vsplit)(lambda ary, indices_or_sections: np.split(ary, indices_or_sections, 0))
+implements(np.dsplit)(lambda ary, indices_or_sections: np.split(ary, indices_or_sections, 2))
 implements(np.unstack)(lambda x, /, *, axis=0: tuple(np.moveaxis(x, axis, 0)))
 
 
@@ -646,7 +926,7 @@ def _repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
 @implements(np.flip)
 def _flip(m: Any, axis: Axis = None) -> Any:
     axes = _axes(axis, m.ndim)
-    return np.copy(m[tuple(slice(None, None, -1) if k in axes else _ALL for k in range(m.ndim))])
+    return m[tuple(slice(None, None, -1) if k in axes else _ALL for k in range(m.ndim))]
 
 
 implements(np.fliplr)(lambda m: np.flip(m, 1))
@@ -692,6 +972,71 @@ def _pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values:
     return np.where(inside, placed, constant_values)
 
 
+@implements(np.insert)
+def _insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
+    x = as_traced(arr, values)
+    if axis is None:
+        x, axis = np.ravel(x), 0
+    axis = _axis(axis, x.ndim)
+    count, values = x.shape[axis], stacked(values)
+    values = np.reshape(values, (*[1] * (x.ndim - np.ndim(values)), *np.shape(values)))
+    if np.ndim(obj) == 0 and not isinstance(obj, slice):
+        new = np.moveaxis(values, 0, axis) if values.size > 1 else values
+        obj = [obj] * new.shape[axis]
+        added = len(obj)
+    else:
+        added, new = len(np.arange(count)[obj]) if isinstance(obj, slice) else np.size(obj), values
+    new = np.broadcast_to(cast(as_traced(new, x), x.dtype), (*x.shape[:axis], added, *x.shape[axis + 1 :]))
+    places = np.insert(np.arange(count), obj, count + np.arange(added))  # new elements are counted behind the old
+    return np.take(np.concatenate([x, new], axis=axis), places, axis=axis)
+
+
+@implements(np.delete)
+def _delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
+    x = as_traced(arr)
+    if axis is None:
+        x, axis = np.ravel(x), 0
+    return np.take(x, np.delete(np.arange(x.shape[_axis(axis, x.ndim)]), obj), axis=axis)
+
+
+@implements(np.resize)
+def _resize(a: Any, new_shape: Any) -> Any:
+    x = np.ravel(as_traced(a))
+    return x[np.resize(np.arange(x.size), new_shape)] if x.size else np.zeros(new_shape, x.dtype, like=x)
+
+
+@implements(np.trim_zeros)
+def _trim_zeros(filt: Any, trim: str = "fb", axis: Axis = None) -> Any:
+    x = as_traced(filt)
+    if x.ndim != 1:
+        raise UnsupportedError(f"np.trim_zeros: one axis only with traced arrays, got shape {x.shape}{at()}")
+    places = np.flatnonzero(x._look())
+    first, last = (places[0], places[-1] + 1) if places.size else (0, 0)
+    return x[first if "f" in trim.lower() else 0 : last if "b" in trim.lower() else x.size]
+
+
+@implements(np.compress)
+def _compress(condition: Any, a: Any, axis: int | None = None) -> Any:
+    condition = condition._look() if isinstance(condition, TracedArray) else condition
+    return np.take(a, np.flatnonzero(condition), axis=axis)
+
+
+@implements(np.extract)
+def _extract(condition: Any, arr: Any) -> Any:
+    return np.compress(np.ravel(condition), np.ravel(arr))
+
+
+@implements(np.choose)
+def _choose(a: Any, choices: Any, mode: str = "raise") -> Any:
+    places = a._look() if isinstance(a, TracedArray) else np.asarray(a)
+    rows = np.stack(np.broadcast_arrays(*[part for part in choices], *[places])[: len(choices)])
+    if mode != "raise":
+        places = np.clip(places, 0, len(rows) - 1) if mode == "clip" else places % len(rows)
+    elif np.any((places < 0) | (places >= len(rows))):
+        raise ShapeError(f"np.choose: a choice outside 0 to {len(rows) - 1}{at()}")
+    return np.take_along_axis(rows, np.broadcast_to(places, rows.shape[1:])[None], 0)[0]
+
+
 @implements(np.diagonal, np.linalg.diagonal)
 def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     x = np.moveaxis(a, (axis1, axis2), (0, 1))
@@ -712,8 +1057,10 @@ def _diag(v: Any, k: int = 0) -> Any:
 
 
 implements(np.diagflat)(lambda v, k=0: np.diag(np.ravel(v), k))
-implements(np.trace)(lambda a, offset=0, axis1=0, axis2=1: np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1))
-FUNCTIONS[np.linalg.trace] = lambda x, /, *, offset=0: np.trace(x, offset, -2, -1)
+implements(np.trace)(lambda a, offset=0, axis1=0, axis2=1, dtype=None: (
+    np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype)
+))  # fmt: skip
+FUNCTIONS[np.linalg.trace] = lambda x, /, *, offset=0, dtype=None: np.trace(x, offset, -2, -1, dtype)
 
 
 @implements(np.tril)
@@ -727,11 +1074,58 @@ def _triu(m: Any, k: int = 0) -> Any:
 
 
 @implements(np.diff)
-def _diff(a: Any, n: int = 1, axis: int = -1) -> Any:
-    lead = (_ALL,) * _axis(axis, a.ndim)
+def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = np._NoValue, append: Any = np._NoValue) -> Any:
+    a = as_traced(a, prepend, append)
+    axis = _axis(axis, a.ndim)
+    column = (*a.shape[:axis], 1, *a.shape[axis + 1 :])
+    before, after = ([] if end is np._NoValue else [stacked(end)] for end in (prepend, append))
+    parts = [end if np.ndim(end) else np.broadcast_to(end, column) for end in (*before, a, *after)]
+    a = np.concatenate(parts, axis=axis) if before or after else a
+    lead = (_ALL,) * axis
     for _ in range(n):
-        a = a[(*lead, slice(1, None))] - a[(*lead, slice(None, -1))]
+        later, earlier = a[(*lead, slice(1, None))], a[(*lead, slice(None, -1))]
+        a = np.not_equal(later, earlier) if a.dtype == bool else later - earlier
     return a
+
+
+@implements(np.ediff1d)
+def _ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
+    x = np.diff(np.ravel(as_traced(ary, to_end, to_begin)))
+    ends = [None if part is None else np.ravel(stacked(part)) for part in (to_begin, to_end)]
+    return np.concatenate([part for part in (ends[0], x, ends[1]) if part is not None])
+
+
+@implements(np.gradient)
+def _gradient(f: Any, *varargs: Any, axis: Axis = None, edge_order: int = 1) -> Any:
+    """Differences of second order inside and of first order at both ends, as np.gradient."""
+    if edge_order != 1:
+        raise UnsupportedError(f"np.gradient: edge_order={edge_order} is not supported with traced arrays{at()}")
+    f = as_traced(f, *varargs)
+    axes = range(f.ndim) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, f.ndim)
+    spacings = varargs or (1.0,)
+    if len(spacings) not in (1, len(axes)):
+        raise ShapeError(f"np.gradient: {len(spacings)} spacings for {len(axes)} axes{at()}")
+    found = []
+    for k, spacing in zip(axes, [*spacings] * (len(axes) if len(spacings) == 1 else 1), strict=True):
+        y = np.moveaxis(f if f.dtype.kind in "fc" else cast(f, float), k, -1)
+        if y.shape[-1] < 2:
+            raise ShapeError(f"np.gradient: at least 2 points are needed along axis {k}, got shape {f.shape}{at()}")
+        if np.ndim(spacing) == 0:
+            inner = (y[..., 2:] - y[..., :-2]) / (2.0 * spacing)
+            first, last = (y[..., 1:2] - y[..., :1]) / spacing, (y[..., -1:] - y[..., -2:-1]) / spacing
+        else:
+            h = np.diff(spacing)
+            slopes = np.diff(y) / h
+            inner = (slopes[..., :-1] * h[1:] + slopes[..., 1:] * h[:-1]) / (h[1:] + h[:-1])
+            first, last = slopes[..., :1], slopes[..., -1:]
+        found.append(np.moveaxis(np.concatenate([first, inner, last], axis=-1), -1, k))
+    return found[0] if len(found) == 1 else tuple(found)
+
+
+@implements(np.unwrap)
+def _unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: float = 2 * np.pi) -> Any:
+    """The whole periods that are added are steps, without derivative."""
+    return p + (np.unwrap(p._look(), discont, axis, period=period) - p.value)
 
 
 @implements(np.trapezoid)
@@ -780,7 +1174,7 @@ def _created(function: Callable[..., np.ndarray], like: TracedArray, *args: Any,
     return _constant(like, function(*args, **kwargs))
 
 
-def _array(like: TracedArray, a: Any, dtype: Any = None, **kwargs: Any) -> Any:
+def _array_like(like: TracedArray, a: Any, dtype: Any = None, **kwargs: Any) -> Any:
     x = traced(like.builder, stacked(a) if holds_traced(a) else np.array(a))
     return np.copy(x if dtype is None else cast(x, dtype))
 
@@ -794,15 +1188,18 @@ CREATORS.update(
     {f: functools.partial(_created, f) for f in (np.zeros, np.ones, np.empty, np.eye, np.identity, np.tri, np.arange)}
 )
 CREATORS.update(
-    {np.array: _array, np.asarray: _array, np.asanyarray: _array, np.ascontiguousarray: _array, np.full: _full}
+    {f: _array_like for f in (np.array, np.asarray, np.asanyarray, np.ascontiguousarray)} | {np.full: _full}
 )
 
 
 @implements(np.linspace)
-def _linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
-    steps = np.linspace(0.0, 1.0, num, endpoint=endpoint)
-    steps = steps.reshape((num, *[1] * max(np.ndim(start), np.ndim(stop))))
-    return np.moveaxis(start * (1 - steps) + stop * steps, 0, axis)
+def _linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None,
+              axis: int = 0, *, device: Any = None) -> Any:  # fmt: skip
+    shares = np.linspace(0.0, 1.0, num, endpoint=endpoint)
+    shares = shares.reshape((num, *[1] * max(np.ndim(start), np.ndim(stop))))
+    y = np.moveaxis(start * (1 - shares) + stop * shares, 0, axis)
+    y = y if dtype is None else cast(y, dtype)
+    return (y, (stop - start) / (num - bool(endpoint))) if retstep else y
 
 
 @implements(np.meshgrid)
@@ -815,7 +1212,12 @@ def _meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str =
 
 @implements(np.copy)
 def _copy(a: Any, order: str = "K", subok: bool = False) -> Any:
-    return TracedArray(a.builder, a.node)
+    return _array(TracedArray(a.builder, a.node))
+
+
+def _array(x: TracedArray) -> Any:
+    """Return x, a NumPy scalar as an array without axes, which can be assigned to."""
+    return record(broadcast_to, x, shape=()) if isinstance(x.node.value, np.generic) else x
 
 
 @implements(np.astype)
@@ -840,7 +1242,7 @@ def _dot(a: Any, b: Any) -> Any:
 def _inner(a: Any, b: Any) -> Any:
     if np.ndim(a) == 0 or np.ndim(b) == 0:
         return np.multiply(a, b)
-    return np.tensordot(a, b, axes=([np.ndim(a) - 1], [np.ndim(b) - 1]))
+    return np.tensordot(a, b, axes=([np.ndim(a) - 1], [np.ndim(b) - 1]))[()]
 
 
 @implements(np.vdot)
@@ -850,14 +1252,26 @@ def _vdot(a: Any, b: Any) -> Any:
 
 @implements(np.vecdot, np.linalg.vecdot)
 def _vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
-    return np.sum(np.conj(x1) * x2, axis=axis)
+    row, column = np.moveaxis(_conjugate(x1), axis, -1), np.moveaxis(x2, axis, -1)
+    return np.matmul(row[..., None, :], column[..., None])[..., 0, 0]
+
+
+def _conjugate(x: Any) -> Any:
+    return np.conj(x) if np.iscomplexobj(x) else x
+
+
+if hasattr(np, "matvec"):  # since NumPy 2.2
+    implements(np.matvec)(lambda x1, x2: np.squeeze(np.matmul(x1, np.expand_dims(x2, -1)), -1))
+    implements(np.vecmat)(lambda x1, x2: np.squeeze(np.matmul(np.expand_dims(_conjugate(x1), -2), x2), -2))
 
 
 FUNCTIONS[np.linalg.matmul] = FUNCTIONS[np.matmul]
-implements(np.outer, np.linalg.outer)(lambda a, b: np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1)))
+FUNCTIONS[np.linalg.tensordot] = lambda x1, x2, /, *, axes=2: np.tensordot(x1, x2, axes)
+FUNCTIONS[np.linalg.outer] = lambda x1, x2, /: np.outer(x1, x2)
+implements(np.outer)(lambda a, b: np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1)))
 
 
-@implements(np.tensordot, np.linalg.tensordot)
+@implements(np.tensordot)
 def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     rank_a, rank_b = np.ndim(a), np.ndim(b)
     if np.ndim(axes) == 0 and not isinstance(axes, tuple | list):
@@ -871,7 +1285,7 @@ def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
             raise ShapeError(f"np.tensordot: shapes {np.shape(a)} and {np.shape(b)} differ on axes {k} and {j}{at()}")
         others[j] = labels[k]
     result = [c for k, c in enumerate(labels) if k not in one] + [c for k, c in enumerate(others) if k not in two]
-    return record(einsum_op, a, b, subscripts=f"{''.join(labels)},{''.join(others)}->{''.join(result)}")
+    return _array(record(einsum_op, a, b, subscripts=f"{''.join(labels)},{''.join(others)}->{''.join(result)}"))
 
 
 @implements(np.einsum)
@@ -880,6 +1294,11 @@ def _einsum(*operands: Any, optimize: Any = False, dtype: Any = None) -> Any:
     if not isinstance(subscripts, str):
         raise UnsupportedError(f"np.einsum: give the subscripts as a string{at()}")
     terms, result = _subscripts(subscripts, arrays)
+    sizes: dict[str, int] = {}
+    for term, array in zip(terms, arrays, strict=True):
+        for letter, size in zip(term, np.shape(array), strict=True):
+            if size != 1 and sizes.setdefault(letter, size) != size:
+                raise ShapeError(f"np.einsum: axis {letter!r} has lengths {sizes[letter]} and {size}{at()}")
     arrays = [_distinct(array, term) for array, term in zip(arrays, terms, strict=True)]
     pairs = [(array, "".join(dict.fromkeys(term))) for array, term in zip(arrays, terms, strict=True)]
     shapes = [np.broadcast_to(0.0, np.shape(array)) for array, _ in pairs]
@@ -937,8 +1356,6 @@ def _einsum_pair(one: tuple[Any, str], two: tuple[Any, str], remaining: set[str]
     (a, a_term), (b, b_term) = one, two
     for letter in set(a_term) & set(b_term):
         sizes = np.shape(a)[a_term.index(letter)], np.shape(b)[b_term.index(letter)]
-        if sizes[0] != sizes[1] and 1 not in sizes:
-            raise ShapeError(f"np.einsum: axis {letter!r} has lengths {sizes[0]} and {sizes[1]}{at()}")
         if sizes[0] != sizes[1]:
             if sizes[0] == 1:
                 a, a_term = np.squeeze(a, a_term.index(letter)), a_term.replace(letter, "")
@@ -1068,6 +1485,19 @@ def _place(op: ir.Op) -> Callable[..., Any]:
     return rule
 
 
+@implements(np.partition)
+def _partition(a: Any, kth: Any, axis: int | None = -1, kind: str = "introselect", order: Any = None) -> Any:
+    if axis is None:
+        a, axis = np.ravel(a), 0
+    return np.take_along_axis(a, np.argpartition(a, kth, axis), axis)
+
+
+@implements(np.argpartition)
+def _argpartition(a: Any, kth: Any, axis: int | None = -1, kind: str = "introselect", order: Any = None) -> Any:
+    kth = kth if isinstance(kth, int) else tuple(np.ravel(kth).tolist())
+    return record(host, as_traced(a), function=np.argpartition, kwargs=(("kth", kth), ("axis", axis)))
+
+
 implements(np.argmax)(_place(reduction.argmax))
 implements(np.argmin)(_place(reduction.argmin))
 
@@ -1107,7 +1537,8 @@ implements(np.argwhere)(lambda a: np.argwhere(as_traced(a)._look()))
 
 
 @implements(np.searchsorted)
-def _searchsorted(a: Any, v: Any, side: str = "left") -> Any:
+def _searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
+    a = a if sorter is None else as_traced(a, v)[np.asarray(sorter)]
     return record(host, a, v, function=np.searchsorted, kwargs=(("side", side),))
 
 
@@ -1135,23 +1566,46 @@ implements(np.array2string)(lambda a, *args, **kwargs: np.array2string(np.asarra
 implements(np.shares_memory, np.may_share_memory)(lambda a, b, max_work=None: False)
 
 
+# -- functions that write into their first argument ----------------------------------------------------
+
+
 @implements(np.copyto)
 def _copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
-    if not isinstance(dst, TracedArray):
-        raise UnsupportedError(
-            f"a plain NumPy array cannot hold traced values{at()}; make it with np.zeros_like(x) or np.full_like(x, t)"
-        )
+    _writable(dst, "copyto")
     dst[...] = src if where is True else np.where(where, src, dst)
 
 
-def _refuse(name: str) -> Callable[..., Any]:
-    def rule(*args: Any, **kwargs: Any) -> Any:
-        raise UnsupportedError(
-            f"np.{name} writes into its argument, which is not supported{at()}; use np.where or x[i] = v"
-        )
+@implements(np.put)
+def _put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
+    _writable(a, "put")
+    size = a.size
+    places = np.asarray(ind) if mode == "raise" else np.clip(ind, 0, size - 1) if mode == "clip" else np.mod(ind, size)
+    a.flat[np.ravel(places)] = v
 
-    return rule
+
+@implements(np.place)
+def _place_values(arr: Any, mask: Any, vals: Any) -> None:
+    _writable(arr, "place")
+    places = np.flatnonzero(mask._look() if isinstance(mask, TracedArray) else mask)
+    arr.flat[places] = np.ravel(stacked(vals))
 
 
-for _function in (np.put, np.place, np.putmask, np.put_along_axis, np.fill_diagonal):
-    implements(_function)(_refuse(_function.__name__))
+@implements(np.putmask)
+def _putmask(a: Any, mask: Any, values: Any) -> None:
+    _writable(a, "putmask")
+    a[...] = np.where(mask, np.resize(values, a.shape), a)
+
+
+@implements(np.put_along_axis)
+def _put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = -1) -> None:
+    _writable(arr, "put_along_axis")
+    places = np.take_along_axis(np.arange(arr.size).reshape(arr.shape), np.asarray(indices), axis)
+    arr.flat[np.ravel(places)] = np.ravel(np.broadcast_to(stacked(values), places.shape))
+
+
+@implements(np.fill_diagonal)
+def _fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
+    _writable(a, "fill_diagonal")
+    marked = np.zeros(a.shape, bool)
+    np.fill_diagonal(marked, True, wrap)
+    a.flat[np.flatnonzero(marked)] = val

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.errors import IndexingError
 from chainrule.ops.structural import Index
+from chainrule.tracing.origin import at
 from chainrule.types import Shape
 
 
@@ -17,11 +19,12 @@ class Plan:
     """How to index: a slice, then a reshape that drops and adds axes, then integer arrays.
 
     Attributes:
-        index: One (start, stop, step) per axis of the array.
+        index: One integer or (start, stop, step) per axis of the array.
         shape: Shape after the slice, with integer axes dropped and new axes added.
         axes: Axes of that shape that have an integer array, in order; empty for basic indexing.
         arrays: The integer arrays, NumPy or traced.
         place: Axis of the result at which the axes of the arrays stand.
+        scalar: Every axis has an integer and there is nothing else: one element, no view.
     """
 
     index: Index
@@ -29,6 +32,7 @@ class Plan:
     axes: tuple[int, ...]
     arrays: tuple[Any, ...]
     place: int
+    scalar: bool
 
 
 def plan(shape: Shape, key: Any) -> Plan:
@@ -39,21 +43,24 @@ def plan(shape: Shape, key: Any) -> Plan:
         key: Anything NumPy accepts; boolean arrays must have been replaced by their nonzero places.
 
     Raises:
-        IndexError: as NumPy.
+        IndexingError: where NumPy raises IndexError.
     """
     keys = list(key) if isinstance(key, tuple) else [key]
     used = sum(1 for part in keys if part is not None and part is not Ellipsis)
     if used > len(shape):
-        raise IndexError(f"too many indices: array of shape {shape} with {used}")
-    if not any(part is Ellipsis for part in keys):
+        raise IndexingError(f"too many indices: {used} for an array of shape {shape}{at()}")
+    explicit = any(part is Ellipsis for part in keys)
+    if not explicit:
         keys.append(Ellipsis)
     elif sum(1 for part in keys if part is Ellipsis) > 1:
-        raise IndexError("an index can only have a single ellipsis ('...')")
+        raise IndexingError(f"an index can only have a single ellipsis ('...'){at()}")
     place = next(k for k, part in enumerate(keys) if part is Ellipsis)
     keys[place : place + 1] = [slice(None)] * (len(shape) - used)
 
     arrays_present = any(_is_array(part) for part in keys)
-    index: list[tuple[int, int | None, int]] = []
+    sliced = any(isinstance(part, slice) for part in keys)
+    scalar = not (explicit or arrays_present or sliced or len(keys) > used)
+    index: list[tuple[int, int | None, int] | int] = []
     kept: list[int] = []
     arrays: list[Any] = []
     axes: list[int] = []
@@ -72,12 +79,17 @@ def plan(shape: Shape, key: Any) -> Plan:
             kept.append(len(range(start, stop, step)))
             continue
         if not _is_array(part):
-            k = operator.index(part)
+            try:
+                k = operator.index(part)
+            except TypeError:
+                raise IndexingError(
+                    f"only integers, slices, `...`, None and integer or boolean arrays are indices, got {part!r}{at()}"
+                ) from None
             if not -size <= k < size:
-                raise IndexError(f"index {k} is out of bounds for axis {axis - 1} with size {size}")
+                raise IndexingError(f"index {k} is out of bounds for axis {axis - 1} of length {size}{at()}")
             k %= size
             if not arrays_present:
-                index.append((k, k + 1, 1))
+                index.append(k if sliced or scalar else (k, k + 1, 1))  # without a slice: a view with no axes
                 continue
             part = np.asarray(k)
         separated |= last is not None and last != position - 1
@@ -86,7 +98,7 @@ def plan(shape: Shape, key: Any) -> Plan:
         axes.append(len(kept))
         kept.append(size)
         arrays.append(part)
-    return Plan(tuple(index), tuple(kept), tuple(axes), tuple(arrays), 0 if separated or not axes else axes[0])
+    return Plan(tuple(index), tuple(kept), tuple(axes), tuple(arrays), 0 if separated or not axes else axes[0], scalar)
 
 
 def _is_array(part: Any) -> bool:

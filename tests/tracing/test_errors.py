@@ -1,0 +1,214 @@
+"""Errors say what was wrong, with both shapes, the user's names and line, and what would work."""
+
+import functools
+import re
+import warnings
+
+import numpy as np
+import pytest
+import scipy.special
+
+import chainrule as cr
+from chainrule.ops.pointwise import zeta
+from chainrule.tracing import record
+
+A = np.ones((3, 4))
+B = np.ones((5, 2))
+
+
+def message(f, *args):
+    """Return what the error says, and check that it names the line of the caller's lambda."""
+    with warnings.catch_warnings(), pytest.raises(cr.ChainruleError) as caught:
+        warnings.simplefilter("ignore")
+        cr.grad(functools.wraps(f)(lambda *x: np.sum(f(*x))), tuple(range(len(args))))(*args)
+    text = str(caught.value)
+    assert re.search(rf"at test_errors\.py:{f.__code__.co_firstlineno}\b", text), text
+    return text
+
+
+def test_add():
+    text = message(lambda a, b: a + b, A, B)
+    assert text.startswith("add: shapes (3, 4) and (5, 2) of a, b do not fit")
+
+
+def test_names_are_those_of_the_users_variables():
+    def f(x):
+        left = np.outer(x, x)
+        right = x[:2] * 2
+        return np.sum(left * right)
+
+    with pytest.raises(cr.ChainruleError, match=r"multiply: shapes \(3, 3\) and \(2,\) of left, right do not fit"):
+        cr.grad(f)(np.ones(3))
+
+
+def test_matmul():
+    assert message(lambda a, b: a @ b, A, B).startswith("matmul: inner sizes differ: (3, 4) @ (5, 2) of a, b")
+    assert message(lambda a, b: a @ b, A, A).endswith("did you mean b.T?")
+    assert message(lambda a, b: a.T @ b.T, A, A[:, :2].copy()).endswith("did you mean the second.T?")
+    assert "(4,)" in message(lambda w, x: w @ x, A, np.ones(3))
+
+
+def test_dot():
+    assert "(3, 4) @ (5, 2)" in message(lambda a, b: np.dot(a, b), A, B)
+
+
+def test_solve():
+    assert message(lambda a, b: np.linalg.solve(a, b), np.eye(3), np.ones(4)).startswith(
+        "np.linalg.solve: (3, 3) and (4,) do not fit"
+    )
+    assert message(lambda a: np.linalg.solve(a, np.ones(3)), A).startswith(
+        "np.linalg.solve: a square matrix is needed, got shape (3, 4)"
+    )
+    assert "a square matrix" in message(lambda a: np.linalg.inv(a), A)
+
+
+def test_a_singular_matrix():
+    with pytest.raises(np.linalg.LinAlgError, match=r"inv: Singular matrix, at test_errors\.py:\d+"):
+        cr.grad(lambda a: np.sum(np.linalg.inv(a)))(np.ones((2, 2)))
+
+
+def test_joining():
+    assert message(lambda a, b: np.concatenate([a, b]), A, B).startswith(
+        "np.concatenate: shapes (3, 4) and (5, 2) differ outside axis 0"
+    )
+    assert message(lambda a, b: np.stack([a, b]), A, B).startswith(
+        "np.stack: all shapes must be equal, got (3, 4) and (5, 2)"
+    )
+    assert "use np.stack" in message(lambda a: np.concatenate([a, a]), 1.0)
+
+
+def test_reshape():
+    assert message(lambda a: a.reshape(5, 2), A).startswith("cannot reshape (3, 4) (size 12) into (5, 2)")
+    assert "(-1, 5)" in message(lambda a: a.reshape(-1, 5), A)
+    assert "np.squeeze: shape (3, 4) has no axis of length 1 at 0" in message(lambda a: np.squeeze(a, 0), A)
+    assert "(3, 4)" in message(lambda a: np.broadcast_to(a, (2, 2)), A)
+
+
+def test_assignment():
+    def f(a, b):
+        y = a * 1.0
+        y[1] = b
+        return np.sum(y)
+
+    with pytest.raises(cr.ChainruleError, match=r"cannot assign shape \(5, 2\) to a part of shape \(4,\), at test_err"):
+        cr.grad(f)(A, B)
+
+
+def test_einsum():
+    assert message(lambda a, b: np.einsum("ij,jk->ik", a, b), A, B).startswith(
+        "np.einsum: axis 'j' has lengths 4 and 5"
+    )
+    assert "'ij,j' for 1 operands" in message(lambda a: np.einsum("ij,j", a), A)
+    assert "'ijk' does not fit shape (3, 4)" in message(lambda a: np.einsum("ijk", a), A)
+    assert "(3, 4) and (5, 2) differ on axes 1 and 0" in message(lambda a, b: np.tensordot(a, b, 1), A, B)
+
+
+def test_indexing():
+    assert message(lambda a: a[3], A).startswith("index 3 is out of bounds for axis 0 of length 3")
+    assert message(lambda a: a[0, 0, 0], A).startswith("too many indices: 3 for an array of shape (3, 4)")
+    assert message(lambda a: a[np.ones(4, bool)], A).startswith("boolean index of shape (4,) does not match")
+    assert "out of bounds" in message(lambda a: a[[0, 7]], A)
+    assert "got 1.5" in message(lambda a: a[1.5], A)
+
+
+def test_shape_errors_are_value_errors_and_index_errors_index_errors():
+    with pytest.raises(ValueError, match="do not fit"):
+        cr.grad(lambda a: np.sum(a + B))(A)
+    with pytest.raises(IndexError, match="out of bounds"):
+        cr.grad(lambda a: a[9])(A)
+
+
+def test_functions_without_a_rule():
+    assert message(lambda a: np.histogram(a)[0], A).startswith("np.histogram has no rule for traced arrays")
+    assert message(lambda a: np.save("x", a), A).startswith("np.save has no rule for traced arrays")
+
+
+def test_ufuncs_without_a_rule():
+    assert message(lambda a: scipy.special.wofz(a), A).startswith("scipy.special.wofz has no rule for traced arrays")
+    assert message(lambda a: np.hypot.reduce(a), A).startswith("np.hypot.reduce has no rule for traced arrays")
+    assert message(lambda a: np.hypot.accumulate(a), A).startswith("np.hypot.accumulate has no rule for traced arrays")
+
+
+def test_options_without_a_rule():
+    assert message(lambda a: np.quantile(a, 0.5, method="hazen"), A).startswith("np.quantile: method='hazen'")
+    assert message(lambda a: np.reshape(a, -1, order="Z"), A).startswith("np.reshape: order='Z'")
+    assert message(lambda a: np.gradient(a, edge_order=2)[0], A).startswith("np.gradient: edge_order=2")
+
+
+def test_an_operation_without_derivative():
+    def f(s):
+        return record(zeta, s, 2.0)
+
+    with pytest.raises(cr.ChainruleError, match=r"^zeta: the derivative .* is not known, at test_errors\.py:\d+$"):
+        cr.grad(f)(3.0)
+
+
+def test_leaving_the_graph():
+    import math
+
+    text = message(lambda s: math.sin(s), 0.5)
+    assert text.startswith("math.sin(s) would take the traced value 's' (float64) out of the graph")
+    assert "write np.sin for math.sin" in text
+    assert "chainrule.stop_gradient" in text
+    assert "write scipy.special.gammaln for math.lgamma" in message(lambda s: math.lgamma(s), 0.5)
+    assert "leave the conversion out" in message(lambda s: float(s), 0.5)
+    assert "np.stack" in message(lambda s: np.array([s, s]), 0.5)
+    assert "scipy.special.logsumexp does not see traced values" in message(lambda x: scipy.special.logsumexp(x), A)
+
+
+def test_a_function_imported_by_name_is_recognised():
+    from math import exp as exponential
+
+    text = message(lambda s: exponential(s), 0.5)
+    assert text.startswith("exponential(s) would take")
+    assert "write np.exp for math.exp" in text
+
+
+def test_writing_into_a_plain_array():
+    def f(s):
+        out = np.zeros(3)
+        out[0] = s
+        return out.sum()
+
+    with pytest.raises(cr.ChainruleError, match=r"out\[0\] would take .*np\.zeros_like") as caught:
+        cr.grad(f)(1.0)
+    assert f"test_errors.py:{f.__code__.co_firstlineno + 2}" in str(caught.value)
+    assert isinstance(caught.value.__cause__, ValueError)  # NumPy's own error stays in sight
+
+    def g(x):
+        out = np.zeros(3)
+        out += x
+        return out.sum()
+
+    with pytest.raises(
+        cr.ChainruleError, match=r"np\.add: a plain NumPy array cannot hold traced values, at .*zeros_like"
+    ):
+        cr.grad(g)(np.ones(3))
+
+
+def test_an_error_without_source_text():
+    scope = {"np": np}
+    exec("def f(x):\n    return np.array([x, x]).sum()", scope)
+    with pytest.raises(
+        cr.ChainruleError, match="Conversion to a plain array would take the traced value 'x'.*<string>:2"
+    ):
+        cr.grad(scope["f"])(1.0)
+
+
+def test_an_error_within_a_nested_derivative_names_the_inner_line():
+    def f(x):
+        return cr.grad(lambda y: (y * np.ones(3))[x.size + 4])(x)
+
+    with pytest.raises(cr.ChainruleError, match=rf"out of bounds.*test_errors\.py:{f.__code__.co_firstlineno + 1}"):
+        cr.grad(f)(1.0)
+
+
+def test_results_that_are_no_arrays():
+    with pytest.raises(cr.ChainruleError, match="the function returned str 'a'"):
+        cr.grad(lambda x: "a")(1.0)
+
+
+@pytest.mark.parametrize("value", [np.arange(3), True, "a", np.array([True])], ids=repr)
+def test_arguments_that_cannot_be_differentiated(value):
+    with pytest.raises(cr.ChainruleError, match="x: a derivative with respect to"):
+        cr.grad(lambda x: x)(value)
