@@ -1,5 +1,6 @@
 """A traced array behaves as the NumPy array of its value: operators, attributes, protocols of Python, structures."""
 
+import contextlib
 import copy
 import dataclasses
 import operator
@@ -19,11 +20,13 @@ S = np.float64(0.7)
 M = np.array([[0.3, 1.2], [2.0, 0.7]])
 
 PARTNERS = {
-    "int": 2, "float": 1.5, "complex": 1 + 2j, "bool": True, "list": [1, 2.0, 3], "tuple": (1.0, 2.0, 3.0), "float64": np.float64(1.5),
-    "float32": np.float32(1.5), "int32": np.int32(2), "uint8": np.uint8(2), "bool_": np.bool_(True),
-    "complex64": np.complex64(1 + 1j), "array": np.array([2.0, 1.0, 0.5]), "float32 array": np.float32([2, 1, 0.5]),
-    "int array": np.array([1, 2, 3]), "column": np.array([[1.0], [2.0]]), "0-d": np.array(1.5), "empty": np.zeros((0, 1)),
-    "bool array": np.array([True, False, True]),
+    "int": 2, "float": 1.5, "complex": 1 + 2j, "bool": True,
+    "list": [1, 2.0, 3], "tuple": (1.0, 2.0, 3.0),
+    "float64": np.float64(1.5), "float32": np.float32(1.5), "int32": np.int32(2), "uint8": np.uint8(2),
+    "bool_": np.bool_(True), "complex64": np.complex64(1 + 1j), "array": np.array([2.0, 1.0, 0.5]),
+    "float32 array": np.float32([2, 1, 0.5]),
+    "int array": np.array([1, 2, 3]), "column": np.array([[1.0], [2.0]]), "0-d": np.array(1.5),
+    "empty": np.zeros((0, 1)), "bool array": np.array([True, False, True]),
 }  # fmt: skip
 OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow, operator.mod, operator.floordiv,
              divmod]  # fmt: skip
@@ -160,26 +163,21 @@ def test_the_operators_of_another_class_are_respected():
 # -- attributes and methods ----------------------------------------------------------------------------
 
 
-def test_each_attribute_of_ndarray_works_or_says_what_to_do():
-    public = [name for name in dir(np.ndarray) if not name.startswith("_")]
-    refused = []
+REFUSED = {
+    "base", "byteswap", "ctypes", "data", "device", "dump", "dumps", "flags", "getfield", "partition", "resize",
+    "setfield", "setflags", "tobytes", "tofile",
+}  # fmt: skip
 
-    def f(x):
-        for name in public:
-            try:
-                getattr(x, name)
-            except cr.ChainruleError as error:
-                assert isinstance(error, AttributeError)  # noqa: PT017 - hasattr(x, name) is False
-                assert "test_array.py:" in str(error)
-                assert name in str(error)
-                refused.append(name)
-        return x.sum()
 
-    cr.grad(f)(M)
-    assert set(refused) == {
-        "base", "byteswap", "ctypes", "data", "device", "dump", "dumps", "flags", "getfield", "partition", "resize",
-        "setfield", "setflags", "tobytes", "tofile",
-    }  # fmt: skip
+@pytest.mark.parametrize("name", [name for name in dir(np.ndarray) if not name.startswith("_")])
+def test_each_attribute_of_ndarray_works_or_says_what_to_do(name):
+    if name not in REFUSED:
+        getattr(traced_result(lambda x: x, M), name)
+        return
+    assert not traced_result(lambda x: hasattr(x, name), M)
+    with pytest.raises(cr.ChainruleError, match=rf"no attribute '{name}', at test_array\.py:\d+; \w+") as caught:
+        cr.grad(lambda x: getattr(x, name))(M)
+    assert isinstance(caught.value, AttributeError)
 
 
 def test_an_unknown_attribute():
@@ -205,8 +203,8 @@ def test_attributes_that_cannot_be_set(name):
 
 def test_questions_about_the_type():
     def f(x):
-        return (np.iscomplexobj(x), np.isrealobj(x), np.ndim(x), np.shape(x), np.size(x), np.isscalar(x), isinstance(x, np.ndarray),
-                callable(x), np.result_type(x, np.float32), np.iterable(x))  # fmt: skip
+        return (np.iscomplexobj(x), np.isrealobj(x), np.ndim(x), np.shape(x), np.size(x), np.isscalar(x),
+                isinstance(x, np.ndarray), callable(x), np.result_type(x, np.float32), np.iterable(x))  # fmt: skip
 
     assert traced_result(f, V) == (False, True, 1, (3,), 3, False, False, False, np.dtype(float), True)
 
@@ -217,8 +215,8 @@ def test_questions_about_the_type():
 def test_conversions_that_lose_no_derivative():
     def f(s):
         k = (10 * s).astype(int)
-        return (bool(s), int(10 * s), int(k), [1, 2, 3, 4, 5, 6, 7, 8][k], float(k), complex(k), operator.index(k), s.__trunc__(),
-                f"{s:.3f}", f"{s!s}", str(s), hash(k) if False else None, k.item(), "%d" % k)  # fmt: skip
+        return (bool(s), int(10 * s), int(k), [1, 2, 3, 4, 5, 6, 7, 8][k], float(k), complex(k), operator.index(k),
+                s.__trunc__(),                 f"{s:.3f}", f"{s!s}", str(s), k.item())  # fmt: skip
 
     assert traced_result(f, S) == f(S)
 
@@ -406,10 +404,8 @@ def test_an_exception_inside_the_function_leaves_nothing_behind():
         raise MyError(y.shape)
 
     def swallows(x):
-        try:
+        with contextlib.suppress(TypeError):
             np.float64(x)
-        except TypeError:
-            pass
         return x * 2
 
     for _ in range(2):

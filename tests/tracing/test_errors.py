@@ -1,8 +1,8 @@
 """Errors say what was wrong, with both shapes, the user's names and line, and what would work."""
 
+import contextlib
 import functools
 import re
-import warnings
 
 import numpy as np
 import pytest
@@ -18,9 +18,9 @@ B = np.ones((5, 2))
 
 def message(f, *args):
     """Return what the error says, and check that it names the line of the caller's lambda."""
-    with warnings.catch_warnings(), pytest.raises(cr.ChainruleError) as caught:
-        warnings.simplefilter("ignore")
-        cr.grad(functools.wraps(f)(lambda *x: np.sum(f(*x))), tuple(range(len(args))))(*args)
+    gradient = cr.grad(functools.wraps(f)(lambda *x: np.sum(f(*x))), tuple(range(len(args))))
+    with pytest.raises(cr.ChainruleError) as caught:
+        gradient(*args)
     text = str(caught.value)
     assert re.search(rf"at test_errors\.py:{f.__code__.co_firstlineno}\b", text), text
     return text
@@ -45,7 +45,7 @@ def test_matmul():
     assert message(lambda a, b: a @ b, A, B).startswith("matmul: inner sizes differ: (3, 4) @ (5, 2) of a, b")
     assert message(lambda a, b: a @ b, A, A).endswith("did you mean b.T?")
     assert message(lambda a, b: a.T @ b.T, A, A[:, :2].copy()).endswith("did you mean the second.T?")
-    assert "(4,)" in message(lambda w, x: w @ x, A, np.ones(3))
+    assert message(lambda w, x: w @ x, A, np.ones(3)).endswith("did you mean w.T?")
 
 
 def test_dot():
@@ -190,7 +190,7 @@ def test_an_error_without_source_text():
     scope = {"np": np}
     exec("def f(x):\n    return np.array([x, x]).sum()", scope)
     with pytest.raises(
-        cr.ChainruleError, match="Conversion to a plain array would take the traced value 'x'.*<string>:2"
+        cr.ChainruleError, match=r"^Conversion to a plain array would take the traced value 'x'.*<string>:2"
     ):
         cr.grad(scope["f"])(1.0)
 
@@ -201,6 +201,36 @@ def test_an_error_within_a_nested_derivative_names_the_inner_line():
 
     with pytest.raises(cr.ChainruleError, match=rf"out of bounds.*test_errors\.py:{f.__code__.co_firstlineno + 1}"):
         cr.grad(f)(1.0)
+
+
+def test_functions_that_do_not_take_traced_values():
+    import json
+    import statistics
+
+    assert message(lambda s: statistics.mean([s, s]), 1.0).startswith("statistics.mean([s, s]) does not take traced")
+    assert message(lambda s: json.dumps({"loss": s}), 1.0).startswith('json.dumps({"loss": s}) does not take traced')
+    assert message(lambda x: memoryview(x)[0], np.ones(3)).startswith("memoryview(x) does not take traced")
+
+
+def test_the_users_own_mistakes_stay_their_own():
+    def g(x, y):
+        return x * y
+
+    def wrong_call(x):
+        return g(x)
+
+    def own(x):
+        raise TypeError(f"not {x:.0f}")
+
+    def after_a_refusal(x):
+        with contextlib.suppress(TypeError):
+            float(x)
+        return x * np.linalg.inv(np.zeros((2, 2)))[0, 0]
+
+    for f, expected in ((wrong_call, TypeError), (own, TypeError), (after_a_refusal, np.linalg.LinAlgError)):
+        with pytest.raises(expected) as caught:
+            cr.grad(f)(1.0)
+        assert type(caught.value) is expected
 
 
 def test_results_that_are_no_arrays():

@@ -20,16 +20,19 @@ MASK = M > 0.5
 
 KEYS_3D = [
     0, -1, (0, 1), (1, 2, 3), (0, 1, ...), (..., -1), (..., 1, 2), ..., (), None, (None, 0), (0, None), (0, None, 1),
-    (slice(None), None, 1, None), slice(None, None, -1), slice(1, None), slice(5, 0), (slice(None), slice(None, None, 2)),
+    (slice(None), None, 1, None), slice(None, None, -1), slice(1, None), slice(5, 0),
+    (slice(None), slice(None, None, 2)),
     (slice(None), slice(2, None, -2), slice(3, 0, -1)), (..., slice(1, 3), None), (1, ..., 0), np.int64(1),
-    [0, 1, 1], [], ([1, 0], [2, 0]), (slice(None), [2, 0, 2]), (slice(None), slice(None), [-1, 0]), ([0, 1], ..., [3, 1]),
+    [0, 1, 1], [], ([1, 0], [2, 0]), (slice(None), [2, 0, 2]), (slice(None), slice(None), [-1, 0]),
+    ([0, 1], ..., [3, 1]),
     (0, [1, 2]), (0, slice(None), [1, 2]), ([0, 1], slice(None), [1, 2]), (slice(None), [1, 2], [0, 3]),
     (slice(None), [[0, 1], [2, 2]]), ([[0], [1]], [[1, 2, 0]]), (np.array([1]), np.array([[2], [0]]), 3),
     (np.array(1), 0), (np.array(1), np.array(2), np.array(3)), (None, [0, 1]), ([0, 1], None, [1, 2]),
     (0, None, [1, 2]), (slice(1), [0, 2], None), X > 1.5, (X[:, :, 0] > 1, slice(1, 3)), (X[:, 0, 0] > 0.5,),
     (slice(None), np.array([True, False, True])), (slice(None), np.array([True, False, True]), 1),
     (1, np.array([True, False, True]), [1, 2]), (..., np.array([False] * 4)), np.zeros((2, 3, 4), bool),
-    (np.array([True, True]), slice(None), np.array([0, 3])), np.array([[1, 0]], dtype=np.uint8), (slice(None), -1, [0, -1]),
+    (np.array([True, True]), slice(None), np.array([0, 3])), np.array([[1, 0]], dtype=np.uint8),
+    (slice(None), -1, [0, -1]),
 ]  # fmt: skip
 
 
@@ -390,8 +393,8 @@ PROGRAMS = {
             zero_axes,
         ],
         "M": [
-            swap_rows, rows_written_while_iterating, view_of_view, in_place_operators, broadcasting, masked, flat, copyto,
-            out_argument,
+            swap_rows, rows_written_while_iterating, view_of_view, in_place_operators, broadcasting, masked, flat,
+            copyto, out_argument,
         ],
     }.items()
     for f in group
@@ -463,7 +466,7 @@ def test_an_assignment_that_does_not_fit_is_refused(key, value):
         y[key] = value
         return np.sum(y)
 
-    with pytest.raises(ValueError, match="setting an array|could not broadcast|shape mismatch|cannot assign"):
+    with pytest.raises(ValueError, match=r"setting an array|could not broadcast|shape mismatch|cannot assign"):
         f(V)
     with pytest.raises(
         ValueError, match=r"cannot assign shape \(\d,\) to a part of shape \(\d?,?\).*test_indexing\.py:\d+"

@@ -1,7 +1,6 @@
 """Nodes are named after the user's variables and know the lines they come from."""
 
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -33,7 +32,6 @@ def test_parameters():
     assert inputs(lambda a, b: a + b, 1.0, 2.0) == ["a", "b"]
     assert inputs(lambda p: p["w"] * p["b"][0], {"w": 1.0, "b": [2.0]}) == ["p['b'][0]", "p['w']"]
     assert inputs(lambda *x: x[0], 1.0, 2.0) == ["x0", "x1"]
-    assert inputs(np.sin, 1.0) == ["x"] or inputs(np.sin, 1.0) == ["x0"]
 
 
 def test_assignment():
@@ -194,15 +192,6 @@ def test_comprehensions():
     assert len(set(names(f, V))) == len(names(f, V))
 
 
-def test_conditional_expressions():
-    def f(x):
-        y = x * 2 if x > 0 else x * 3
-        return y + 1
-
-    found = names(f, 1.0)
-    assert found in (["y"], [])
-
-
 def test_lambdas():
     assert outputs(lambda x: x * 2, 1.0) == [""]
 
@@ -329,7 +318,8 @@ class Code:
         ([("BINARY_OP", 0), ("STORE_FAST_LOAD_FAST", ("c", "d"))], ("c",)),
         ([("CALL", 1), ("COPY", 1), ("STORE_FAST", "c")], ("c",)),
         ([("CALL", 1), ("UNPACK_SEQUENCE", 2), ("STORE_FAST_STORE_FAST", ("q", "r"))], ("q", "r")),
-        ([("CALL", 1), ("UNPACK_SEQUENCE", 3), ("STORE_FAST_STORE_FAST", ("a", "b")), ("STORE_FAST", "c")], ("a", "b", "c")),
+        ([("CALL", 1), ("UNPACK_SEQUENCE", 3), ("STORE_FAST_STORE_FAST", ("a", "b")), ("STORE_FAST", "c")],
+         ("a", "b", "c")),
         ([("CALL", 1), ("UNPACK_SEQUENCE", 2), ("STORE_FAST", "a"), ("STORE_FAST_LOAD_FAST", ("b", "a"))], ("a", "b")),
         ([("CALL", 1), ("UNPACK_SEQUENCE", 2), ("STORE_NAME", "a"), ("STORE_GLOBAL", "b")], ("a", "b")),
         ([("CALL", 1), ("STORE_DEREF", "c")], ("c",)),
@@ -344,7 +334,3 @@ def test_the_instructions_of_each_version(monkeypatch, instructions, expected):
     """3.12 to 3.14 join stores and loads into one instruction; LOAD_FAST_BORROW is of 3.14."""
     monkeypatch.setattr(origin, "_instructions", lambda code: (instructions, [0]))
     assert origin._targets(Code(), 0) == expected
-
-
-def test_this_version_is_known():
-    assert sys.version_info >= (3, 11)

@@ -9,6 +9,7 @@ import copy
 import json
 import math
 import pickle
+import re
 import statistics
 import warnings
 
@@ -208,13 +209,18 @@ EITHER = {
     "np.max([s,s])": lambda t, s, b, A: np.max([s, s]),
     "np.sin([s,s])": lambda t, s, b, A: np.sin([s, s]),
     "np.dot([s,s],b)": lambda t, s, b, A: np.dot([s, s, s], b),
-    "b+[s,s,s]": lambda t, s, b, A: b + [s, s, s],
+    "b+[s,s,s]": lambda t, s, b, A: b + [s, s, s],  # noqa: RUF005
     "b@[s,s,s]": lambda t, s, b, A: b @ [s, s, s],
     "np.diag([s,s])": lambda t, s, b, A: np.diag([s, s]),
     "np.linalg.norm([s,s])": lambda t, s, b, A: np.linalg.norm([s, s]),
     "np.linalg.inv([[s,0],[0,s]])": lambda t, s, b, A: np.linalg.inv([[s, 0], [0, s]]),
     "np.where(c,[s,s],0)": lambda t, s, b, A: np.where([True, False], [s, s], 0),
     "np.cross([s,s,s],b)": lambda t, s, b, A: np.cross([s, s, s], b),
+    "np.testing.assert_allclose": lambda t, s, b, A: np.testing.assert_allclose(t, t) or s,
+    "range(s)": lambda t, s, b, A: len(range(s)),
+    "b[s]": lambda t, s, b, A: b[s],
+    "isinstance(s,float)": lambda t, s, b, A: s if isinstance(s, float) else 1.0 * s,
+    "if t>0": lambda t, s, b, A: t if np.all(t > 0) else -t,
     "memoryview(t)": lambda t, s, b, A: memoryview(t)[0],
     "bytes(t)": lambda t, s, b, A: len(bytes(t)),
     "t.item()": lambda t, s, b, A: s.item(),
@@ -300,7 +306,7 @@ PLAIN = {
     "np.floor": lambda t, s, b, A: np.floor(t),
     "math.floor(s)": lambda t, s, b, A: math.floor(3 * s),
     "len(t)": lambda t, s, b, A: len(t),
-    "t.shape": lambda t, s, b, A: np.shape(t) + (np.ndim(s), t.size),
+    "t.shape": lambda t, s, b, A: (*np.shape(t), np.ndim(s), t.size),
     "format": lambda t, s, b, A: float(f"{s:.3f}"),
     "np.asarray(t>.6)": lambda t, s, b, A: np.asarray(t > 0.6),
     "float of a count": lambda t, s, b, A: float(np.sum(t > 0.6)),
@@ -358,10 +364,13 @@ def test_gradient_is_right_or_an_error_says_where(name):
         try:
             cr.grad(scalar(EITHER[name]), (0, 1, 2))(T, S, A)
         except cr.ChainruleError as error:
-            assert "test_silence.py:" in str(error)
-            assert len(str(error)) > 60  # says what would work, too
+            refusal = str(error)
+        else:
+            check_gradient(EITHER[name])
             return
-        check_gradient(EITHER[name])
+    where, _, advice = refusal.partition("test_silence.py:")
+    assert where
+    assert re.match(r"\d+.*[a-z]{2,}", advice)  # the line, then what would work
 
 
 @pytest.mark.parametrize("name", PLAIN)

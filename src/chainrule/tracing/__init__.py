@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-import traceback
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +13,10 @@ import numpy as np
 
 from chainrule import tree
 from chainrule.errors import ChainruleError, DetachError, DtypeError, UnsupportedError
-from chainrule.ir import Builder, Node, Program
+from chainrule.ir import Builder, Node, Origin, Program
 from chainrule.tracing import functions  # noqa: F401 - fills the table of NumPy functions
 from chainrule.tracing.array import TracedArray, lift, record
-from chainrule.tracing.origin import here, is_users, running_line
+from chainrule.tracing.origin import call_at, here, is_users
 from chainrule.types import Spec
 
 __all__ = ["Traced", "TracedArray", "differentiable", "record", "trace_function"]
@@ -125,19 +125,27 @@ def _refusal(error: Exception, builder: Builder) -> ChainruleError | None:
         if each is None or id(each) in seen:
             continue
         seen.add(id(each))
-        if isinstance(each, DetachError | UnsupportedError):
+        if isinstance(each, DetachError | UnsupportedError) and not isinstance(each, AttributeError):
             return type(each)(*each.args)
         stack += [each.__context__, each.__cause__]
-    frames = list(traceback.walk_tb(error.__traceback__))
-    if builder.refused is not None and not is_users(frames[-1][0].f_code.co_filename):
-        return DetachError(builder.refused[0])  # a library written in C dropped the exception for one of its own
-    if not isinstance(error, TypeError):
+    frames = []
+    trace = error.__traceback__
+    while trace is not None:
+        frames.append((trace.tb_frame, trace.tb_lasti, Origin(trace.tb_frame.f_code.co_filename, trace.tb_lineno)))
+        trace = trace.tb_next
+    users = [k for k, (_, _, line) in enumerate(frames) if is_users(line.file)]
+    if not users:
         return None
-    place = max(k for k, (frame, _) in enumerate(frames) if k == 0 or is_users(frame.f_code.co_filename))
-    line, text = running_line(error.__traceback__, place)
-    names = {**frames[place][0].f_globals, **frames[place][0].f_locals}
+    frame, offset, line = frames[users[-1]]
+    inside = users[-1] < len(frames) - 1
+    if builder.refused is not None and builder.refused[1] == line and inside:
+        return DetachError(builder.refused[0])  # a library written in C dropped the exception for one of its own
+    text, function = call_at(frame, offset)
+    names = {**frame.f_globals, **frame.f_locals}
     given = any(isinstance(names.get(word), TracedArray) for word in re.findall(r"\w+", text))
-    if "TracedArray" not in str(error) and not (given and place == len(frames) - 1):
+    home = (getattr(function, "__module__", None) or "").partition(".")[0]
+    foreign = home in sys.stdlib_module_names or home in ("numpy", "scipy")
+    if not isinstance(error, TypeError) or not ("TracedArray" in str(error) or (given and foreign and not inside)):
         return None
     return UnsupportedError(
         f"{text or 'this call'} does not take traced values, at {line}: {error}; write it with NumPy functions, or "

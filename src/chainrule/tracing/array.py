@@ -16,6 +16,7 @@ from types import NoneType
 from typing import Any
 
 import numpy as np
+import scipy.special
 
 from chainrule import ir
 from chainrule.errors import (
@@ -34,10 +35,10 @@ from chainrule.ops.structural import broadcast_to, gather, permute, put, put_sli
 from chainrule.tracing.indexing import Plan, plan
 from chainrule.tracing.origin import (
     at,
+    call_at,
     here,
     is_users,
     library_function,
-    running_call,
     targets,
     user_frame,
     variable_of,
@@ -61,8 +62,8 @@ _MISSING = {
     "resize": "write np.resize(x, shape), or np.concatenate",
     "partition": "write np.partition(x, k)",
     "setflags": "traced arrays are always writable",
-    **dict.fromkeys(["data", "ctypes", "tobytes", "tofile", "dump", "dumps", "getfield", "setfield", "byteswap", "device"],
-                    "its bytes would leave the graph; return the array from the function first"),
+    **dict.fromkeys(["data", "ctypes", "tobytes", "tofile", "dump", "dumps", "getfield", "setfield", "byteswap",
+                     "device"], "its bytes would leave the graph; return the array from the function first"),
 }  # fmt: skip
 """What to do instead of attributes of ndarray that a traced array does not have."""
 
@@ -232,7 +233,7 @@ class TracedArray:
             return self._look()
         name = f" {node.name!r}" if node.is_named else ""
         frame = user_frame()
-        text, function = running_call(frame)
+        text, function = ("", None) if frame is None else call_at(frame, frame.f_lasti)
         message = (
             f"{text or what} would take the traced value{name} ({node.spec}) out of the graph and lose its "
             f"derivative{at()}; {_instead(text, function, library_function(frame))} "
@@ -327,10 +328,9 @@ class TracedArray:
             raise TypeError(f"a NumPy scalar does not support item assignment{at()}")
         steps = plan(self.shape, self._places(key))
         if steps.scalar:
-            new = _fitted(self, value, (), key).node
-            self.assign(
-                compute(self.builder, put_slice, (self.node, new), {"index": steps.index}) if self.ndim else new
-            )
+            element = _fitted(self, value, (), key).node
+            params = {"index": steps.index}
+            self.assign(compute(self.builder, put_slice, (self.node, element), params) if self.ndim else element)
             return
         part = (
             self._basic(steps) if steps.axes or steps.shape != self.shape or not _is_whole(steps, self.shape) else self
@@ -354,7 +354,7 @@ class TracedArray:
         """Replace boolean arrays in a key by the integer arrays of their nonzero places, lists by arrays."""
         parts = [np.asarray(part, None if part else np.intp) if isinstance(part, list) else part
                  for part in (key if isinstance(key, tuple) else (key,))]  # fmt: skip
-        if any(isinstance(part, bool | np.bool_) for part in parts):
+        if any(isinstance(part, bool | np.bool_) or (_is_mask(part) and not part.ndim) for part in parts):
             raise UnsupportedError(f"an array indexed by a single bool is not supported{at()}; use np.where")
         used = [0 if part is None or part is Ellipsis else part.ndim if _is_mask(part) else 1 for part in parts]
         found: list[Any] = []
@@ -444,8 +444,9 @@ def _supported(
 
 def spelled(func: Callable[..., Any]) -> str:
     """Return the name of a NumPy or SciPy function as users write it."""
-    module = getattr(func, "__module__", None) or ("numpy" if func.__name__ in vars(np) else "scipy.special")
-    return f"{module}.{func.__name__}".replace("numpy", "np", 1)
+    homes = (home.__name__ for home in (np, scipy.special) if hasattr(home, func.__name__))
+    module = getattr(func, "__module__", None) or next(homes, None)  # ufuncs do not tell their module
+    return f"{module}.{func.__name__}".replace("numpy", "np", 1) if module else func.__name__
 
 
 _INSTEAD = {
@@ -479,13 +480,16 @@ def _instead(text: str, function: Any, scipys: str | None) -> str:
     if scipys is not None or home.startswith("scipy"):
         public = [part for part in home.split(".") if not part.startswith("_")]
         called = f"{'.'.join(public)}.{name}" if home.startswith("scipy") and name else scipys
+        twin = (
+            "Use its twin in chainrule.scipy.special, if there is one; write" if "special" in str(called) else "Write"
+        )
         return (
-            f"{called} does not see traced values: of SciPy the ufuncs of scipy.special do. Write it with NumPy "
+            f"{called} does not see traced values: of SciPy the ufuncs of scipy.special do. {twin} it with NumPy "
             "functions, or give it a derivative with chainrule.custom_vjp."
         )
-    called = re.match(r"(?:[\w.]|\(\))*?(\w+)[([][^)]", text)
+    match = re.match(r"(?:[\w.]|\(\))*?(\w+)[([][^)]", text)
     for names, advice in _INSTEAD.items():
-        if called and called[1] in names:
+        if match and match[1] in names:
             return advice
     if re.fullmatch(r"[\w.]+\[.*\]", text):
         return "make the array that is written into with np.zeros_like(x) or np.zeros(n, like=x)."
@@ -663,7 +667,7 @@ def call_ufunc(
     *,
     where: Any = True,
     dtype: Any = None,
-    casting: str = "same_kind",
+    casting: Any = "same_kind",
     order: str = "K",
     subok: bool = True,
     **kwargs: Any,
@@ -671,7 +675,10 @@ def call_ufunc(
     """Return what a ufunc makes of traced inputs; where `where` is false, what `outs` holds."""
     rule = FUNCTIONS.get(ufunc)
     if rule is None and ufunc not in UFUNCS:
-        raise NotDifferentiableError(f"{spelled(ufunc)} has no rule for traced arrays{at()}")
+        raise NotDifferentiableError(
+            f"{spelled(ufunc)} has no rule for traced arrays{at()}; write it with functions that have one, or give it "
+            "a derivative with chainrule.custom_vjp"
+        )
     if kwargs:
         raise UnsupportedError(f"{spelled(ufunc)}: {next(iter(kwargs))}= is not supported with traced arrays{at()}")
     if where is not True and (outs is None or len(outs) != 1 or outs[0] is None):
@@ -935,12 +942,12 @@ def _sort(self: TracedArray, axis: int = -1, kind: Any = None, order: Any = None
     self[...] = np.sort(self, axis, kind, order, stable=stable)
 
 
-def _astype(self: TracedArray, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True,
+def _astype(self: TracedArray, dtype: Any, order: str = "K", casting: Any = "unsafe", subok: bool = True,
             copy: bool = True) -> Any:  # fmt: skip
     """As ndarray.astype."""
-    if not np.can_cast(self.dtype, dtype, casting):  # type: ignore[arg-type]
+    if not np.can_cast(self.dtype, dtype, casting):
         raise DtypeError(f"cannot cast {self.dtype} to {np.dtype(dtype)} by the rule {casting!r}{at()}")
-    return finish(self if self.dtype == np.dtype(dtype) and not copy else np.astype(self, dtype))
+    return finish(self if self.dtype == np.dtype(dtype) and not copy else np.astype(self, dtype))  # type: ignore[call-overload]
 
 
 def _compress(self: TracedArray, condition: Any, axis: int | None = None, out: Any = None) -> Any:

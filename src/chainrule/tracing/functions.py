@@ -28,7 +28,6 @@ from chainrule.tracing.array import (
     FUNCTIONS,
     UFUNC_METHODS,
     TracedArray,
-    at,
     call_ufunc,
     cast,
     holds_traced,
@@ -38,6 +37,7 @@ from chainrule.tracing.array import (
     stacked,
     traced,
 )
+from chainrule.tracing.origin import at
 from chainrule.types import real_dtype
 
 Axis = int | Sequence[int] | None
@@ -128,7 +128,7 @@ def _reduce(ufunc: np.ufunc, array: Any, axis: Axis = 0, dtype: Any = None, keep
     function = _REDUCTIONS.get(ufunc)
     if function is None:
         raise UnsupportedError(f"np.{ufunc.__name__}.reduce has no rule for traced arrays{at()}")
-    if function in (np.all, np.any):
+    if ufunc in (np.logical_and, np.logical_or):
         return function(x, axis=axis, keepdims=keepdims, where=where)
     return function(x, axis=axis, keepdims=keepdims, initial=initial, where=where)
 
@@ -139,6 +139,8 @@ def _accumulate(ufunc: np.ufunc, array: Any, axis: int = 0, dtype: Any = None) -
         return np.cumsum(x, axis=axis)
     if ufunc not in (np.multiply, np.maximum, np.minimum, np.fmax, np.fmin, np.logaddexp):
         raise UnsupportedError(f"np.{ufunc.__name__}.accumulate has no rule for traced arrays{at()}")
+    if ufunc is np.multiply and dtype is None:
+        x = cast(x, np.cumprod(np.empty(0, x.dtype)).dtype)
     x = np.moveaxis(x, axis, 0)
     step = 1
     while step < len(x):  # doubling, as in ops/reduction.py
@@ -197,7 +199,12 @@ def _sum(a: Any, axis: Axis = None, dtype: Any = None, keepdims: Any = False, in
         x = cast(x, dtype)
     axes = _axes(axis, x.ndim)
     y = _keep(record(structural.sum, x, axis=axes), x, axes, keepdims)
-    return y if initial is np._NoValue else y + initial
+    return y if initial is np._NoValue else y + _initial(y, initial)
+
+
+def _initial(y: Any, value: Any) -> Any:
+    """Return `initial=` in the dtype of the result, as NumPy takes it."""
+    return cast(as_traced(value, y), y.dtype)
 
 
 def _chosen(x: Any, condition: Any, otherwise: Any) -> Any:
@@ -215,7 +222,7 @@ def _mean(a: Any, axis: Axis = None, dtype: Any = None, keepdims: Any = False, w
 
 
 def _chosen_count(x: Any, where: Any, axes: tuple[int, ...], keepdims: Any) -> Any:
-    """Return how many elements `where=` leaves, in x's own precision."""
+    """Return how many elements `where=` leaves of inexact numbers, in their own precision."""
     kept = keepdims is not np._NoValue and bool(keepdims)
     return np.sum(np.broadcast_to(where, x.shape), axis=axes, keepdims=kept).astype(real_dtype(x.dtype))
 
@@ -224,6 +231,8 @@ def _chosen_count(x: Any, where: Any, axes: tuple[int, ...], keepdims: Any) -> A
 def _average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False) -> Any:
     x = as_traced(a, weights)
     kept = keepdims is not np._NoValue and bool(keepdims)
+    if x.dtype.kind in "biu":
+        x = cast(x, float)
     if weights is None:
         weights = np.ones(x.shape, x.dtype)
     elif np.shape(weights) != x.shape:
@@ -232,7 +241,8 @@ def _average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = Fa
         axes = np.lib.array_utils.normalize_axis_tuple(axis, x.ndim)
         shape = [x.shape[k] if k in axes else 1 for k in range(x.ndim)]
         weights = np.broadcast_to(np.reshape(np.transpose(weights, np.argsort(np.argsort(axes))), shape), x.shape)
-    scale = np.sum(weights, axis=axis, keepdims=kept)
+    weights = weights if isinstance(weights, TracedArray) else np.asarray(weights)
+    scale = np.sum(weights, axis=axis, dtype=np.result_type(x.dtype, weights.dtype), keepdims=kept)
     y = np.sum(x * weights, axis=axis, keepdims=kept) / scale
     return (y, np.broadcast_to(scale, y.shape)) if returned else y
 
@@ -249,7 +259,7 @@ def _var(a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims
     lost = ddof if correction is np._NoValue else correction
     if where is True:
         return total / max(_count(x, axes) - lost, 0)
-    return total / np.maximum(_chosen_count(x, where, axes, keepdims) - lost, 0)
+    return total / np.maximum(_chosen_count(centered, where, axes, keepdims) - lost, 0)
 
 
 def _squared(x: Any) -> Any:
@@ -274,7 +284,7 @@ def _reduction(op: ir.Op, neutral: Any = None) -> Callable[..., Any]:
         y = _keep(record(op, x, axis=axes), x, axes, keepdims)
         if initial is np._NoValue:
             return y
-        return {"max": np.maximum, "min": np.minimum, "prod": np.multiply}[op.name](y, initial)
+        return {"max": np.maximum, "min": np.minimum, "prod": np.multiply}[op.name](y, _initial(y, initial))
 
     return rule
 
@@ -386,12 +396,15 @@ def _nanstd(a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepd
 def _nan_extreme(function: Callable[..., Any], otherwise: float) -> Callable[..., Any]:
     def rule(a: Any, axis: Axis = None, keepdims: Any = False, initial: Any = np._NoValue, where: Any = True) -> Any:
         x, present = as_traced(a), _present(a, where)
+        if x.dtype.kind not in "fc":
+            return function(x, axis=axis, keepdims=keepdims, initial=initial, where=where)
         bound = otherwise if initial is np._NoValue else initial
-        y = function(_chosen(x, present, otherwise), axis=axis, keepdims=keepdims, initial=bound)
+        y: Any = function(_chosen(x, present, otherwise), axis=axis, keepdims=keepdims, initial=bound)
         if initial is not np._NoValue:
             return y
         kept = keepdims is not np._NoValue and bool(keepdims)
-        return np.where(np.any(present, axis=axis, keepdims=kept), y, y.dtype.type(np.nan))[()]
+        found: Any = np.where(_ANY(present, axis, kept), y, y.dtype.type(np.nan))
+        return found[()]
 
     return rule
 
@@ -421,6 +434,7 @@ def _quantile(a: Any, q: Any, axis: Axis = None, overwrite_input: bool = False, 
     if method != "linear":
         raise UnsupportedError(f"np.quantile: method={method!r} is not supported with traced arrays{at()}")
     x = as_traced(a, q)
+    x = cast(x, float) if x.dtype.kind in "biu" else x
     axes = _axes(axis, x.ndim)
     kept = [k for k in range(x.ndim) if k not in axes]
     rows = np.sort(np.reshape(np.transpose(x, (*axes, *kept)), (-1, *(x.shape[k] for k in kept))), 0)
@@ -485,6 +499,7 @@ def logsumexp(a: Any, axis: Axis = None, b: Any = None, keepdims: bool = False) 
 @implements(np.linalg.norm)
 def _norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
     x = as_traced(x)
+    x = x if x.dtype.kind in "fc" else cast(x, float)
     if axis is None and (ord is None or (ord == 2 and x.ndim == 1) or (ord == "fro" and x.ndim == 2)):
         return np.sqrt(np.sum(_squared(x), keepdims=keepdims))
     axes = _axes(axis, x.ndim)
@@ -556,6 +571,7 @@ def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, perio
     """Linear between the points (xp, fp), constant outside; differentiable in all three."""
     like = newest((x, xp, fp, left, right))
     x, xp, fp = (traced(like, part) for part in (x, xp, fp))
+    x, xp, fp = cast(x, float), cast(xp, float), cast(fp, np.result_type(fp.dtype, float))
     if period is not None:
         x, xp = np.remainder(x, abs(period)), np.remainder(xp, abs(period))
         order = np.argsort(xp)
@@ -582,7 +598,7 @@ def _polyval(p: Any, x: Any) -> Any:
 
 
 @implements(np.convolve)
-def _convolve(a: Any, v: Any, mode: str = "full") -> Any:
+def _convolve(a: Any, v: Any, mode: Any = "full") -> Any:
     a, v = np.atleast_1d(as_traced(a, v)), np.atleast_1d(as_traced(v, a))
     if a.ndim > 1 or v.ndim > 1 or not a.size or not v.size:
         raise ShapeError(f"np.convolve: two vectors that are not empty are needed, got {a.shape} and {v.shape}{at()}")
@@ -599,7 +615,7 @@ def _convolve(a: Any, v: Any, mode: str = "full") -> Any:
 
 
 @implements(np.correlate)
-def _correlate(a: Any, v: Any, mode: str = "valid") -> Any:
+def _correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     a, v = as_traced(a, v), as_traced(v, a)
     if len(v) > len(a):
         return np.flip(np.convolve(np.conj(v), np.flip(a), mode))
@@ -637,10 +653,12 @@ def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max:
 @implements(np.round, np.around)
 def _round(a: Any, decimals: int = 0) -> Any:
     x = as_traced(a)
+    if x.dtype.kind in "iu" and decimals >= 0:
+        return TracedArray(x.builder, x.node)
     if not decimals:
         return np.rint(x)
     factor = x.dtype.type(10.0 ** abs(decimals))
-    return np.rint(x * factor) / factor if decimals > 0 else np.rint(x / factor) * factor
+    return np.rint(x * factor) / factor if decimals > 0 else cast(np.rint(x / factor) * factor, x.dtype)
 
 
 @implements(np.fix)
@@ -666,6 +684,8 @@ def _angle(z: Any, deg: bool = False) -> Any:
 
 @implements(np.nan_to_num)
 def _nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    if x.dtype.kind not in "fc":
+        return np.copy(x)
     limits = np.finfo(real_dtype(x.dtype))
     x = np.where(np.isnan(x), x.dtype.type(nan), x)
     x = np.where(x == np.inf, x.dtype.type(limits.max if posinf is None else posinf), x)
@@ -969,7 +989,7 @@ def _pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values:
     if np.ndim(constant_values):
         raise UnsupportedError(f"np.pad: only one constant value is supported with traced arrays{at()}")
     inside = np.pad(np.ones(array.shape, bool), widths)
-    return np.where(inside, placed, constant_values)
+    return np.where(inside, placed, cast(as_traced(constant_values, array), array.dtype))
 
 
 @implements(np.insert)
@@ -1065,12 +1085,12 @@ FUNCTIONS[np.linalg.trace] = lambda x, /, *, offset=0, dtype=None: np.trace(x, o
 
 @implements(np.tril)
 def _tril(m: Any, k: int = 0) -> Any:
-    return np.where(np.tri(m.shape[-2], m.shape[-1], k, bool), m, m.dtype.type(0))
+    return np.where(np.tri(m.shape[-2], m.shape[-1], k, dtype=bool), m, m.dtype.type(0))
 
 
 @implements(np.triu)
 def _triu(m: Any, k: int = 0) -> Any:
-    return np.where(np.tri(*m.shape[-2:], k=k - 1, dtype=bool), m.dtype.type(0), m)
+    return np.where(np.tri(m.shape[-2], m.shape[-1], k - 1, dtype=bool), m.dtype.type(0), m)
 
 
 @implements(np.diff)

@@ -11,7 +11,7 @@ import linecache
 import os
 import sys
 import sysconfig
-from types import CodeType, FrameType, ModuleType, TracebackType
+from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -64,15 +64,13 @@ def targets(frame: FrameType | None) -> tuple[str | None, ...]:
     return () if frame is None else _targets(frame.f_code, frame.f_lasti)
 
 
-def running_call(frame: FrameType | None) -> tuple[str, Any]:
-    """Return the source text of the call that a frame is in, and the function that is called.
+def call_at(frame: FrameType, offset: int) -> tuple[str, Any]:
+    """Return the source text of the call that a frame makes at an instruction, and the function that is called.
 
     The text is empty where the source cannot be read; the function None where its name is no plain path into a
     module.
     """
-    if frame is None:
-        return "", None
-    text = _source_of(frame.f_code, frame.f_lasti, frame.f_globals)
+    text = _source_of(frame.f_code, offset, frame.f_globals)
     names = text.partition("(")[0].split(".")
     scope: Any = {**vars(builtins), **frame.f_globals, **frame.f_locals}
     found = scope.get(names[0])
@@ -90,16 +88,6 @@ def _source_of(code: CodeType, offset: int, scope: dict[str, Any]) -> str:
     if last != line:
         return text[start:].decode(errors="replace") + " ..."
     return text[start:end].decode(errors="replace")
-
-
-def running_line(trace: TracebackType | None, place: int) -> tuple[Origin | None, str]:
-    """Return file and line of the place-th frame of a traceback, and the source text of the expression that failed."""
-    for _ in range(place):
-        trace = trace and trace.tb_next
-    if trace is None:
-        return None, ""
-    code = trace.tb_frame.f_code
-    return Origin(code.co_filename, trace.tb_lineno), _source_of(code, trace.tb_lasti, trace.tb_frame.f_globals)
 
 
 def library_function(frame: FrameType | None) -> str | None:
