@@ -2,6 +2,7 @@
 
 from chainrule.api import grad, hessian, hvp, jacobian, jvp, linearize, stop_gradient, value_and_grad, vjp
 from chainrule.custom import custom_jvp, custom_vjp
+from chainrule.dispatch import jit
 from chainrule.errors import ChainruleError
 from chainrule.explanation import Explanation, explain
 from chainrule.graph import Graph, trace
@@ -19,6 +20,7 @@ __all__ = [
     "hessian",
     "hvp",
     "jacobian",
+    "jit",
     "jvp",
     "linearize",
     "stop_gradient",

@@ -56,7 +56,7 @@ class _Custom(ABC):
             return self.f(*args)  # a linear function in its own rule, applied to the tangent
         owner = builder.table.get(builder.key(op, nodes, {}))
         if owner is None or owner not in builder.memo:
-            found, out = tree.flatten(self.f(*layout.fill([node.value for node in nodes])))
+            found, out = tree.flatten(self.f(*layout.fill([ir.value_of(node) for node in nodes])))
             owner = builder.emit(op, nodes, {}, tuple(map(self._plain, found)), here())
             builder.memo[owner] = out
         out = builder.memo[owner]
@@ -340,7 +340,7 @@ def _is_linear(node: Node, edges: Sequence[tuple[Node, Edge]], active: set[Node]
     if node.op is ir.ITEM:
         return False
     with np.errstate(all="ignore"):
-        rest = [np.zeros_like(arg.value) if arg in active else arg.value for arg in node.inputs]
+        rest = [np.zeros(arg.shape, arg.dtype) if arg in active else ir.value_of(arg) for arg in node.inputs]
         return not np.any(np.nan_to_num(node.op.evaluate(*rest, **node.params)))
 
 

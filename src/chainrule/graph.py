@@ -530,7 +530,8 @@ class Graph:
             return list(dict.fromkeys(default))
         if isinstance(end, str):
             return [self.node(end)]
-        if self._of.get(getattr(end, "_node", None)) is not end:
+        node: Any = getattr(end, "_node", None)
+        if self._of.get(node) is not end:
             raise GraphError(f"{end!r} is no node of this graph; give one of its nodes, or a name")
         return [end]
 

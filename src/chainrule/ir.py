@@ -57,7 +57,7 @@ class Op:
     """pointwise, structural, reduction, contraction or opaque."""
     samples: Callable[..., Any] | None = None
     """`(rng)` → cases `(values, params)` for the rule tests."""
-    lower: str | Callable[..., str] | None = None
+    lower: str | Callable[..., str] | Product | None = None
     """How machine code computes one element (see `chainrule.llvm.emit`): the name of an instruction or function,
     or `(body, node, place)` → value. None where NumPy does it."""
     dtypes: str = "fd"
@@ -76,6 +76,19 @@ class Op:
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Product:
+    """How machine code computes an op: the sum of the products of two arrays over common axes.
+
+    Attributes:
+        labels: `(a_spec, b_spec, **params)` → labels of the axes of a, b and the result.
+        careful: Whether a factor that is exactly 0 contributes 0 even beside inf and NaN.
+    """
+
+    labels: Callable[..., Any]
+    careful: bool
 
 
 class Node:
@@ -295,10 +308,14 @@ _serials = itertools.count()
 
 
 class Builder:
-    """A graph under construction: the table of nodes by what they compute, and what was looked at."""
+    """A graph under construction: the table of nodes by what they compute, and what was looked at.
 
-    def __init__(self) -> None:
+    In a `lazy` one nodes have no values until somebody looks at them (see `value_of`): it is made to be compiled.
+    """
+
+    def __init__(self, lazy: bool = False) -> None:
         self.serial = next(_serials)
+        self.lazy = lazy
         self.count = itertools.count()
         self.table: dict[Any, Node] = {}
         self.names: dict[str, int] = {}
@@ -326,9 +343,16 @@ class Builder:
         """Return what makes two applications the same."""
         return (op, inputs, tuple(sorted(params.items()))) if params else (op, inputs)
 
-    def input(self, spec: Spec, value: Any = None, name: str | None = None, origin: Origin | None = None) -> Node:
-        """Return a new input."""
-        node = Node(self, INPUT, (), {}, spec, value, origin)
+    def input(
+        self,
+        spec: Spec,
+        value: Any = None,
+        name: str | None = None,
+        origin: Origin | None = None,
+        binding: Any = None,
+    ) -> Node:
+        """Return a new input; `binding` is the outer traced array for which it stands, if that has no value yet."""
+        node = Node(self, INPUT, (), {}, spec, value, origin, binding)
         if name:
             self.name(node, name)
         return node
@@ -372,6 +396,7 @@ class Builder:
             node = Node(self, CONSTANT, (), {}, spec, value, binding=array)
         if seen is not None:
             self.verify()
+            seen[1].binding = node.binding = None if plain else array  # overwritten on the way: both keep their numbers
         self.captured[id(array)] = array, node, print_
         return node
 
@@ -489,6 +514,34 @@ def evaluate(targets: Sequence[Node], values: Mapping[Node, Any] | None = None) 
                 if not uses[arg]:
                     known.pop(arg, None)
     return [known.get(node, node.value) for node in targets]
+
+
+def value_of(node: Node) -> Any:
+    """Return the value of a node of a lazy builder, computing it, and what it needs, where nobody has looked yet."""
+    if node.value is None:
+        order = _unvalued(node)
+        with np.errstate(all="ignore"):
+            for each in order:
+                if each.value is None:
+                    if each.op is INPUT or each.op is CONSTANT:
+                        if each.binding is None:
+                            raise GraphError(f"{each.name}: no value was given for this input")
+                        each.value = each.binding.value
+                    else:
+                        each.value = each.op.evaluate(*(arg.value for arg in each.inputs), **each.params)
+    return node.value
+
+
+def _unvalued(node: Node) -> list[Node]:
+    """Return, in order, a node and those without values that it needs."""
+    seen = {node}
+    stack = [node]
+    while stack:
+        for arg in stack.pop().inputs:
+            if arg.value is None and arg not in seen:
+                seen.add(arg)
+                stack.append(arg)
+    return sorted(seen, key=lambda each: each.index)
 
 
 def _missing(targets: Iterable[Node], known: Mapping[Node, Any]) -> list[Node]:

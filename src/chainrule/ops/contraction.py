@@ -185,4 +185,5 @@ contract = contraction(
     doc="The einsum of a partial and a tangent: a factor that is exactly 0 contributes 0, even beside inf and NaN.",
     source="contract({subscripts!r}, {0}, {1})",
     samples=_einsum_cases,
+    careful=True,
 )

@@ -24,7 +24,7 @@ import numpy as np
 from chainrule import ir
 from chainrule.edges import Diagonal, Edge, Map, Tensor
 from chainrule.errors import NotDifferentiableError, ShapeError
-from chainrule.ir import Node, Op, register
+from chainrule.ir import Node, Op, Product, register
 from chainrule.types import Shape, Spec, broadcast_shapes
 
 Samples = Callable[[np.random.Generator], list[tuple[tuple[Any, ...], dict[str, Any]]]]
@@ -83,6 +83,7 @@ def pointwise(
     arity = len(partials)
     ufunc = evaluate if isinstance(evaluate, np.ufunc) else None
 
+    @functools.lru_cache(maxsize=1024)
     def infer(*specs: Spec, **params: Any) -> Spec:
         if len(specs) != arity or (params and dtype is None):
             raise ShapeError(f"{name} takes {arity} arguments and no parameters, got {len(specs)} and {params}")
@@ -286,6 +287,7 @@ def contraction(
     doc: str,
     source: str,
     samples: Samples,
+    careful: bool = False,
 ) -> Op:
     """Declare a product of two arrays summed over common axes; linear in each of them.
 
@@ -298,6 +300,7 @@ def contraction(
         doc: What it computes.
         source: Template of a NumPy expression.
         samples: `(rng)` → list of (values, params) for the rule tests.
+        careful: A factor that is exactly 0 contributes 0, even beside inf and NaN.
     """
 
     def infer(a: Spec, b: Spec, **params: Any) -> Spec:
@@ -314,8 +317,9 @@ def contraction(
         other = node.inputs[1 - k].sum(alone)
         return Tensor(other, other_labels, specs[k], tuple(factors[k]), node.spec, tuple(labels))
 
+    lower = Product(subscripts, careful)
     return register(
-        Op(name, doc, evaluate, infer, edge, batch, _template(source, 2), "contraction", samples, None, "fdD")
+        Op(name, doc, evaluate, infer, edge, batch, _template(source, 2), "contraction", samples, lower, "fdD")
     )
 
 

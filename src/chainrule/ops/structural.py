@@ -59,6 +59,8 @@ def _within(body: Any, place: Any, index: Index, shape: Shape) -> tuple[Any, Any
         here, position = body.inside(part, start, stop, step, size)
         if not isinstance(chosen, int):
             inner.append(position)
+        if here == "false":
+            return here, ()
         if here is not None:
             condition = here if condition is None else body.let(f"and i1 {condition}, {here}")
     return condition, tuple(inner)
@@ -79,30 +81,41 @@ def _either(body: Any, node: Node, place: Any, index: Index, part: Node, rest: A
     if not part.spec.size:
         return rest()
     condition, inner = _within(body, place, index, node.shape)
+    if condition == "false":
+        return rest()
     value = body.cast_to(body.read(part, inner), part, node)
     return value if condition is None else body.select(condition, value, rest(), node)
 
 
 def _read_part(body: Any, node: Node, place: Any) -> str:
-    *parts, last = [arg for arg in node.inputs if arg.spec.size]
+    parts = [arg for arg in node.inputs if arg.spec.size]
     axis = node.params["axis"]
     position = body.unflatten(place)
-    start = 0
-    chosen: list[tuple[str, str]] = []
-    for part in parts:
-        stop = start + part.shape[axis]
+    stop = node.shape[axis]
+    value: str | None = None
+    for part in reversed(parts):
+        start = stop - part.shape[axis]
         index = tuple((start, stop, 1) if a == axis else (0, size, 1) for a, size in enumerate(node.shape))
         condition, inner = _within(body, position, index, node.shape)
-        chosen.append((condition, body.cast_to(body.read(part, inner), part, node)))
-        start = stop
-    index = tuple(
-        (start, start + last.shape[axis], 1) if a == axis else (0, size, 1) for a, size in enumerate(node.shape)
-    )
-    _, inner = _within(body, position, index, node.shape)
-    value = body.cast_to(body.read(last, inner), last, node)
-    for condition, element in reversed(chosen):
-        value = body.select(condition, element, value, node)
+        stop = start
+        if condition == "false":
+            continue
+        element = body.cast_to(body.read(part, inner), part, node)
+        value = element if condition is None or value is None else body.select(condition, element, value, node)
+        if condition is None:
+            break
+    assert value is not None
     return value
+
+
+def _read_gathered(body: Any, node: Node, place: Any) -> str:
+    x, *indices = node.inputs
+    parts = body.unflatten(place)
+    count = indices[0].ndim
+    chosen = [
+        body.wrapped(body.read(index, parts[:count]), size) for index, size in zip(indices, x.shape, strict=False)
+    ]
+    return body.read(x, (*chosen, *parts[count:]))
 
 
 # -- broadcast_to and sum: adjoint of each other -------------------------------------------------------
@@ -350,6 +363,7 @@ gather = structural(
     batch=_batch_gather,
     scatters=False,
     source=lambda x, *indices: f"{x}[{', '.join(indices)}]",
+    lower=_read_gathered,
     samples=_gather_cases,
 )
 
@@ -361,6 +375,7 @@ scatter_add = structural(
     adjoint=lambda y_bar, x, *indices, shape: gather(y_bar, *indices),
     batch=_batch_scatter_add,
     selects=False,
+    lower="scatter_add",
     source=lambda x, *indices, shape: f"scatter_add({shape}, {x}, ({', '.join(indices)},))",
     samples=lambda rng: [
         ((rng.normal(size=3), np.array([2, 0, 2])), {"shape": (4,)}),
@@ -470,6 +485,7 @@ put = opaque(
     partials=[_put_wrt_array, _put_wrt_value, None, None, None, None, None, None],
     batch=_batch_put,
     source=lambda x, v, *indices: f"put({x}, {v}, ({', '.join(indices)},))",
+    lower="put",
     samples=lambda rng: [
         ((rng.normal(size=4), rng.normal(size=3), np.array([3, 0, 3])), {}),
         ((rng.normal(size=(3, 2)), rng.normal(size=2), np.array([0, -1]), np.array([1, 0])), {}),
@@ -542,6 +558,7 @@ cumsum = structural(
     words=lambda axis, reverse: "running sum from the end" if reverse else "running sum",
     selects=False,
     scatters=False,
+    lower="cumsum",
     source=lambda x, axis, reverse: (
         f"np.flip(np.cumsum(np.flip({x}, {axis}), {axis}), {axis})" if reverse else f"np.cumsum({x}, {axis})"
     ),

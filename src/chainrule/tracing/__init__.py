@@ -70,7 +70,8 @@ def trace_function(
     Raises:
         DtypeError: a leaf of a chosen argument is not a real or complex number.
     """
-    builder = Builder()
+    outer = [leaf.builder for k in argnums for leaf in tree.flatten(args[k])[0] if isinstance(leaf, TracedArray)]
+    builder = Builder(lazy=any(each.lazy for each in outer))
     names = _parameters(f, len(args))
     passed = list(args)
     inputs: list[Node] = []
@@ -86,8 +87,11 @@ def trace_function(
             leaf = differentiable(leaf, names[k] + path)
             value = leaf
             if isinstance(leaf, TracedArray):  # the handle may be assigned to later
-                leaf, value = TracedArray(leaf.builder, leaf.node), leaf.value
-            node = builder.input(Spec.of(value), value, names[k] + path, here())
+                leaf = TracedArray(leaf.builder, leaf.node)
+                value = leaf.node.value if builder.lazy else leaf.value
+            spec = leaf.node.spec if isinstance(leaf, TracedArray) else Spec.of(leaf)
+            binding = leaf if value is None else None
+            node = builder.input(spec, value, names[k] + path, here(), binding)
             inputs.append(node)
             bound.append(leaf)
             handles.append(TracedArray(builder, node))

@@ -31,7 +31,7 @@ from chainrule.errors import (
 )
 from chainrule.ir import REGISTRY, Builder, Node, Op
 from chainrule.ops.pointwise import astype, equal, not_equal
-from chainrule.ops.structural import broadcast_to, gather, permute, put, put_slice, reshape, slice_
+from chainrule.ops.structural import broadcast_to, gather, permute, put, put_slice, reshape, slice_, slices
 from chainrule.tracing.indexing import Plan, plan
 from chainrule.tracing.origin import (
     at,
@@ -110,7 +110,17 @@ class TracedArray:
     @property
     def value(self) -> Any:
         """The concrete NumPy value."""
-        return self.node.value
+        return ir.value_of(self.node)
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether NumPy would have a scalar here, which does not change, rather than an array without axes."""
+        node = self.node
+        if node.value is not None:
+            return isinstance(node.value, np.generic)
+        if isinstance(node.binding, TracedArray):
+            return node.binding.is_scalar
+        return not node.spec.shape and node.op.name not in _KEEP_ARRAYS
 
     # -- what an array tells of itself ------------------------------------------------------------
 
@@ -223,8 +233,8 @@ class TracedArray:
     def _look(self) -> Any:
         """Return the value for a decision of the program, and record that it was looked at."""
         node = self.node
-        self.builder.guards[node] = node.value
-        return node.value
+        value = self.builder.guards[node] = ir.value_of(node)
+        return value
 
     def _leave(self, what: str) -> Any:
         """Return the value if its derivative is zero anyway, else refuse."""
@@ -324,7 +334,7 @@ class TracedArray:
     def __setitem__(self, key: Any, value: Any) -> None:
         if not self.ndim and key not in ((), Ellipsis):
             raise IndexingError(f"too many indices: the array has no axes{at()}")
-        if isinstance(self.node.value, np.generic):
+        if self.is_scalar:
             raise TypeError(f"a NumPy scalar does not support item assignment{at()}")
         steps = plan(self.shape, self._places(key))
         if steps.scalar:
@@ -522,16 +532,31 @@ class Flat:
         self.array[np.unravel_index(places, self.array.shape)] = value
 
 
+class TracedNumber(TracedArray):
+    """A traced Python number: beside arrays it takes their precision, as NumPy has it for Python's numbers."""
+
+    __slots__ = ()
+
+    def beside(self, dtypes: Sequence[np.dtype[Any]]) -> Node:
+        """Return the node for this number as an operand of arrays of these dtypes."""
+        dtype = np.result_type(*dtypes, 0 if self.dtype.kind == "i" else 0.0)
+        return self.node if dtype == self.dtype else compute(self.builder, astype, (self.node,), {"dtype": dtype})
+
+
+_TYPED = (TracedArray, np.ndarray, np.generic)
+
 # -- recording -----------------------------------------------------------------------------------------
 
 
 def compute(builder: Builder, op: Op, nodes: tuple[Node, ...], params: dict[str, Any]) -> Node:
     """Return the node of an op applied to nodes that have values, with its value."""
     node = builder.table.get(Builder.key(op, nodes, params))
-    if node is not None and node.value is not None:
+    if node is not None and (node.value is not None or builder.lazy):
         return node
     origin = here()
     try:
+        if builder.lazy:
+            return builder.emit(op, nodes, params, None, origin)
         value = op.evaluate(*(node.value for node in nodes), **params)
     except ChainruleError:
         raise
@@ -568,7 +593,7 @@ def record(op: Op, *args: Any, **params: Any) -> Any:
     """Apply an op to values of which at least one is traced, in the newest graph among them."""
     builder = newest(args)
     several = op is ir.ITEM  # its argument, all the results of an op, has no dtype of its own
-    dtypes = [] if several else [arg.dtype for arg in args if isinstance(arg, TracedArray | np.ndarray | np.generic)]
+    dtypes = [] if several else [arg.dtype for arg in args if type(arg) is not TracedNumber and isinstance(arg, _TYPED)]
     nodes = tuple(lift(builder, arg, dtypes) for arg in args)
     result = TracedArray(builder, compute(builder, op, nodes, params))
     if op.name in _VIEWS and isinstance(args[0], TracedArray):
@@ -595,10 +620,10 @@ def newest(args: Any) -> Builder:
 def lift(builder: Builder, value: Any, dtypes: Sequence[np.dtype[Any]] = ()) -> Node:
     """Return the node for any operand: traced here, traced in an outer graph, or plain."""
     if isinstance(value, TracedArray):
+        node = value.node if type(value) is not TracedNumber or not dtypes else value.beside(dtypes)
         if value.builder is builder:
-            return value.node
-        node = value.node
-        inner = builder.capture(node, node.spec, node.value)
+            return node
+        inner = builder.capture(node, node.spec, node.value if builder.lazy else ir.value_of(node))
         inner.binding = TracedArray(value.builder, node) if inner.binding is node else inner.binding
         if node.is_named:
             builder.name(inner, node.name)
@@ -736,12 +761,17 @@ def view(
 
 
 _VIEWS = {"slice", "reshape", "permute"}
+_KEEP_ARRAYS = {"reshape", "broadcast_to", "permute", "put_slice", "put", "constant"}
+"""Ops that make arrays without axes rather than scalars."""
 
 
 def _become_view(result: TracedArray, base: TracedArray, op: Op, params: dict[str, Any]) -> None:
     """Let the result share its elements with its base, where NumPy's would."""
     values = result._node.value, base._node.value
-    if not all(isinstance(value, np.ndarray) for value in values) or not np.may_share_memory(*values):
+    if base.builder.lazy:
+        if result.is_scalar or base.is_scalar or not _is_phantom_view(result, base, op):
+            return
+    elif not all(isinstance(value, np.ndarray) for value in values) or not np.may_share_memory(*values):
         return
     builder, shape = base.builder, base.shape
 
@@ -756,6 +786,46 @@ def _become_view(result: TracedArray, base: TracedArray, op: Op, params: dict[st
         return compute(builder, permute, (value,), {"axes": tuple(np.argsort(params["axes"]).tolist())})
 
     result.look_through(base, read, write)
+
+
+def _is_phantom_view(result: TracedArray, base: TracedArray, op: Op) -> bool:
+    """Whether NumPy would give a view, told from strides alone: there are no values yet."""
+    if op is not reshape:
+        return True
+    try:
+        np.reshape(_phantom(base), result.shape, copy=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _phantom(x: TracedArray) -> np.ndarray:
+    """Return an array with the strides that NumPy's array would have, and no memory."""
+    strides, stride = [], 1
+    for size in reversed(x.shape):
+        strides.append(stride)
+        stride *= size
+    shape, chain = x.shape, []
+    node = x._node
+    while x._base is not None and node.op.name in _VIEWS:
+        chain.append(node)
+        node = node.inputs[0]
+        x = x._base
+    if chain:
+        shape = node.shape
+        strides, stride = [], 1
+        for size in reversed(shape):
+            strides.append(stride)
+            stride *= size
+    phantom = np.lib.stride_tricks.as_strided(np.empty(1, np.int8), shape, tuple(reversed(strides)), writeable=False)
+    for each in reversed(chain):
+        if each.op is slice_:
+            phantom = phantom[slices(each.params["index"])]
+        elif each.op is permute:
+            phantom = phantom.transpose(each.params["axes"])
+        else:
+            phantom = phantom.reshape(each.shape)
+    return phantom
 
 
 def _is_mask(part: Any) -> bool:
@@ -790,7 +860,7 @@ def _fitted(target: TracedArray, value: Any, shape: tuple[int, ...], key: Any) -
     if not fits:
         raise ShapeError(f"cannot assign shape {new.shape} to a part of shape {shape}{at()}")
     new = cast(np.broadcast_to(new, shape), target.dtype)
-    if not target.ndim and isinstance(target.node.value, np.ndarray):  # stays an array, if without axes
+    if not target.ndim and not target.is_scalar:  # stays an array, if without axes
         return record(broadcast_to, new, shape=())
     return new
 
@@ -802,7 +872,7 @@ def _deliver(result: Any, out: Any, name: str) -> Any:
     if isinstance(out, tuple):
         (out,) = out
     if isinstance(out, TracedArray):
-        if isinstance(out.node.value, np.generic):
+        if out.is_scalar:
             return cast(result, np.result_type(out.dtype, result.dtype))
         out.assign(_fitted(out, result, out.shape, Ellipsis).node)
         return out
@@ -821,17 +891,25 @@ def _binary(ufunc: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
     def forward(self: Any, other: Any) -> Any:
         if not _is_operand(other):
             return NotImplemented
-        return finish(call_ufunc(ufunc, (self, other)) if op is None else record(op, self, other))
+        result = call_ufunc(ufunc, (self, other)) if op is None else record(op, self, other)
+        return finish(_number(result) if type(self) is TracedNumber and type(other) in _PYTHON else result)
 
     def backward(self: Any, other: Any) -> Any:
         if not _is_operand(other):
             return NotImplemented
-        return finish(call_ufunc(ufunc, (other, self)) if op is None else record(op, other, self))
+        result = call_ufunc(ufunc, (other, self)) if op is None else record(op, other, self)
+        return finish(_number(result) if type(self) is TracedNumber and type(other) in _PYTHON else result)
 
     return forward, backward
 
 
+def _number(result: Any) -> Any:
+    """Return the result of arithmetic among Python's numbers: a Python number again."""
+    return TracedNumber(result.builder, result.node) if isinstance(result, TracedArray) else result
+
+
 _OPERANDS = frozenset([TracedArray, np.ndarray, np.float64, np.float32, float, int])
+_PYTHON = frozenset([TracedNumber, float, int])
 
 
 def _is_operand(value: Any) -> bool:
@@ -845,9 +923,17 @@ def _is_operand(value: Any) -> bool:
 def _in_place(ufunc: np.ufunc) -> Callable[..., Any]:
     def apply(self: TracedArray, other: Any) -> Any:
         result = call_ufunc(ufunc, (self, other))
-        if result.builder is not self.builder or isinstance(self.node.value, np.generic):
-            return finish(result)
+        if result.builder is not self.builder or self.is_scalar:
+            return finish(_number(result) if type(self) is TracedNumber and type(other) in _PYTHON else result)
         return finish(_deliver(result, self, ufunc.__name__))
+
+    return apply
+
+
+def _unary(op: Op) -> Callable[..., Any]:
+    def apply(self: TracedArray) -> Any:
+        result = record(op, self)
+        return finish(_number(result) if type(self) is TracedNumber else result)
 
     return apply
 
@@ -868,7 +954,7 @@ for _name, _ufunc in {"lt": np.less, "le": np.less_equal, "gt": np.greater, "ge"
 for _name, _op in {"eq": equal, "ne": not_equal}.items():
     setattr(TracedArray, f"__{_name}__", _binary(_op.evaluate)[0])
 for _name, _ufunc in {"neg": np.negative, "abs": np.absolute, "invert": np.invert}.items():
-    setattr(TracedArray, f"__{_name}__", lambda self, _op=UFUNCS[_ufunc]: finish(record(_op, self)))
+    setattr(TracedArray, f"__{_name}__", _unary(UFUNCS[_ufunc]))
 
 
 def _method(name: str) -> Callable[..., Any]:

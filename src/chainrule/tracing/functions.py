@@ -169,7 +169,7 @@ def _at(ufunc: np.ufunc, x: Any, key: Any, value: Any = None) -> None:
         x[...] = ufunc(x, np.reshape(added, x.shape))
         return
     flat, places = x.flat, places.ravel()
-    values = None if value is None else np.ravel(np.broadcast_to(value, np.shape(x.value[key])))
+    values = None if value is None else np.ravel(np.broadcast_to(value, np.arange(x.size).reshape(x.shape)[key].shape))
     turns = np.array([np.count_nonzero(places[:k] == place) for k, place in enumerate(places)], dtype=int)
     for turn in range(turns.max(initial=-1) + 1):  # the first application at each place, then the second, ...
         now = turns == turn
@@ -1237,7 +1237,7 @@ def _copy(a: Any, order: str = "K", subok: bool = False) -> Any:
 
 def _array(x: TracedArray) -> Any:
     """Return x, a NumPy scalar as an array without axes, which can be assigned to."""
-    return record(broadcast_to, x, shape=()) if isinstance(x.node.value, np.generic) else x
+    return record(broadcast_to, x, shape=()) if x.is_scalar else x
 
 
 @implements(np.astype)

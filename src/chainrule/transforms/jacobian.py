@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -59,9 +60,13 @@ def choose(program: Program) -> str:
 def _forward(program: Program) -> list[list[Node | None]]:
     columns = []
     for x in program.inputs:
-        dots = _sweep(x, lambda dot, x=x: push({x: dot}, program.outputs))
+        dots = _sweep(x, functools.partial(_push, x, program))
         columns.append([_columns_last(dot, y, x) for dot, y in zip(dots, program.outputs, strict=True)])
     return [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in program.outputs]
+
+
+def _push(x: Node, program: Program, dot: Node) -> list[Node | None]:
+    return push({x: dot}, program.outputs)
 
 
 def _reverse(program: Program) -> list[list[Node | None]]:
@@ -70,10 +75,14 @@ def _reverse(program: Program) -> list[list[Node | None]]:
         if not y.spec.is_inexact:
             rows.append([None] * len(program.inputs))
             continue
-        bars = _sweep(y, lambda bar, y=y: pull({y: bar}, program.inputs))
+        bars = _sweep(y, functools.partial(_pull, y, program))
         pairs = zip(bars, program.inputs, strict=True)
         rows.append([None if bar is None else bar.reshape((*y.shape, *x.shape)) for bar, x in pairs])
     return rows
+
+
+def _pull(y: Node, program: Program, bar: Node) -> list[Node | None]:
+    return pull({y: bar}, program.inputs)
 
 
 def _sweep(end: Node, run: Callable[[Node], list[Node | None]]) -> list[Node | None]:

@@ -1,0 +1,1 @@
+"""Machine code for programs, through LLVM. The only folder that imports llvmlite."""

@@ -1,0 +1,312 @@
+"""The text of a module: one function per loop nest, one per stretch of steps between calls of NumPy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from chainrule.ir import Node
+from chainrule.llvm.emit import TYPES, Body
+from chainrule.llvm.index import Index
+from chainrule.llvm.nests import (
+    CheckNest,
+    Function,
+    LoopNest,
+    Nest,
+    Pointers,
+    RunNest,
+    SpreadNest,
+    combine,
+    combine_parts,
+)
+from chainrule.llvm.plan import Check, Host, Loop, Multiply, Plan, Run, Spread, Step, Straight, cost_of, is_reduction
+from chainrule.llvm.product import MultiplyNest
+
+LARGE = 500
+"""Elements of straight-line code from which it has a function of its own."""
+LONG = 2000
+"""Instructions from which the straight-line code of a stretch goes on in functions of their own."""
+PARALLEL = 1 << 21
+"""Work, in multiplications and memory accesses, from which a loop is shared among threads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Native:
+    """A function to call with the table of pointers; it returns whether an index was no index."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A loop that several threads run: a function to call with the table, a range, and the number of the thread."""
+
+    name: str
+    size: int
+
+
+Action = Native | Shared | Host
+
+
+@dataclass(slots=True)
+class Module:
+    """Functions of a program, as text.
+
+    Attributes:
+        slots: Place of each node in memory: in the table of pointers, of which the first is that of the arena.
+        offsets: Place in the arena, in bytes, of nodes that live there.
+        threads: How many threads may share a loop.
+        functions: Loops and library calls.
+        straight: Straight-line code.
+        declared: Declarations and constants that they need.
+        actions: What to do, in order.
+        buffers: Size of the partial results, in doubles, by their place in the table.
+    """
+
+    slots: Mapping[Node, int]
+    offsets: Mapping[Node, int]
+    threads: int
+    functions: list[str] = field(default_factory=list)
+    straight: list[str] = field(default_factory=list)
+    declared: set[str] = field(default_factory=set)
+    actions: list[Action] = field(default_factory=list)
+    buffers: dict[int, int] = field(default_factory=dict)
+    slot_count: int = 0
+    _buffer_of: dict[Node, int] = field(default_factory=dict)
+    _names: dict[str, str] = field(default_factory=dict)
+
+    def add(self, plan: Plan) -> None:
+        """Emit all steps of a plan."""
+        stretch: list[Step] = []
+        work = {node: 1 for node in plan.kept}
+        for step in plan.steps:
+            if isinstance(step, Host):
+                self._segment(stretch, plan)
+                stretch = []
+                self.actions.append(step)
+            elif isinstance(step, Loop) and self._is_parallel(step, work):
+                self._segment(stretch, plan)
+                stretch = self._share(step)
+                if stretch:
+                    self._finish_shared(stretch[0])  # type: ignore[arg-type]
+                    stretch = []
+            else:
+                stretch.append(step)
+        self._segment(stretch, plan)
+
+    # -- stretches of native steps ----------------------------------------------------------------------
+
+    def _segment(self, steps: Sequence[Step], plan: Plan) -> None:
+        if not steps:
+            return
+        name = f"segment{len(self.actions)}"
+        pointers = Pointers(self.slots)
+        body = Body(pointers, self.declared, "s")
+        fails = False
+        for step in steps:
+            if isinstance(step, Straight):
+                if step.size >= LARGE or len(body.lines) >= LONG:
+                    self._large_straight(step, plan, body)
+                else:
+                    straight(body, step, plan, pointers)
+                continue
+            nest = self._nest(step)
+            function = self._add_function(nest)
+            arguments = ", ".join(f"ptr {pointers[node]}" for node in function.pointers)
+            if isinstance(step, Check):
+                bad = body.let(f"call i1 @{function.name}({arguments})")
+                go = body.label("go")
+                body.do(f"br i1 {bad}, label %failed, label %{go}")
+                body.lines.append(f"{go}:")
+                fails = True
+            else:
+                body.do(f"call void @{function.name}({arguments})")
+        lines = [f"define i32 @{name}(ptr %table) {{", "entry:", *self._loads(pointers), *body.variables, *body.lines,
+                 "  ret i32 0", *(["failed:", "  ret i32 1"] if fails else []), "}"]  # fmt: skip
+        self.functions.append("\n".join(lines))
+        self.actions.append(Native(name))
+
+    def _large_straight(self, step: Straight, plan: Plan, caller: Body) -> None:
+        name = f"straight{len(self.straight)}"
+        pointers = Pointers(self.slots)
+        body = Body(pointers, self.declared, "s")
+        straight(body, step, plan, pointers)
+        self.straight.append(
+            "\n".join(
+                [
+                    f"define void @{name}(ptr %table) {{",
+                    "entry:",
+                    *self._loads(pointers),
+                    *body.lines,
+                    "  ret void",
+                    "}",
+                ]
+            )
+        )
+        caller.do(f"call void @{name}(ptr %table)")
+
+    def _loads(self, pointers: Pointers) -> list[str]:
+        lines = ["  %arena = load ptr, ptr %table"] if any(node in self.offsets for node in pointers.used) else []
+        for node, pointer in pointers.used.items():
+            if node in self.offsets:
+                lines.append(f"  {pointer} = getelementptr inbounds i8, ptr %arena, i64 {self.offsets[node]}")
+                continue
+            lines += [
+                f"  {pointer}.at = getelementptr inbounds ptr, ptr %table, i64 {self.slots[node]}",
+                f"  {pointer} = load ptr, ptr {pointer}.at",
+            ]
+        return lines
+
+    def _nest(self, step: Step) -> Nest:
+        if isinstance(step, Loop):
+            return self._loop(step, parallel=False)
+        if isinstance(step, Multiply):
+            return MultiplyNest(self.slots, self.declared, step.node)
+        if isinstance(step, Spread):
+            return SpreadNest(self.slots, self.declared, step)
+        if isinstance(step, Run):
+            return RunNest(self.slots, self.declared, step)
+        assert isinstance(step, Check)
+        return CheckNest(self.slots, self.declared, step)
+
+    def _loop(self, step: Loop, parallel: bool) -> LoopNest:
+        nest = LoopNest(self.slots, self.declared, step, True, parallel)
+        if nest.body.unflattened and len(step.domain) > 1:
+            nest = LoopNest(self.slots, self.declared, step, False, parallel)
+        return nest
+
+    def _add_function(self, nest: Nest) -> Function:
+        """Add a function, unless there is one that does the same with other memory."""
+        text = nest.text("NAME")
+        name = self._names.get(text)
+        if name is None:
+            name = self._names[text] = f"loop{len(self.functions)}"
+            self.functions.append(text.replace("@NAME(", f"@{name}(", 1))
+        return Function(name, tuple(nest.pointers.used))
+
+    # -- loops that several threads share -----------------------------------------------------------------
+
+    def _is_parallel(self, step: Loop, work: Mapping[Node, int]) -> bool:
+        if self.threads < 2 or not step.domain:
+            return False
+        if step.axes is not None and step.axes != tuple(range(len(step.domain) - len(step.axes), len(step.domain))):
+            return False
+        return math.prod(step.domain) * (4 + _work(step, self.slots)) >= PARALLEL
+
+    def _share(self, step: Loop) -> list[Step]:
+        """Add the function of a shared loop; return the step if it leaves partial results."""
+        nest = self._loop(step, parallel=True)
+        name = f"shared{len(self.functions)}"
+        parts = list(nest.parts.values())
+        text = nest.text(f"{name}_loop", True, parts)
+        pointers = list(nest.pointers.used)
+        loads = self._loads(nest.pointers)
+        spelled = [f"ptr {nest.pointers.used[node]}" for node in pointers]
+        for node, part in nest.parts.items():
+            slot = self.slot_count + len(self.buffers)
+            self.buffers[slot] = 2 * self.threads
+            self._buffer_of[node] = slot
+            loads += [
+                f"  {part}.at = getelementptr inbounds ptr, ptr %table, i64 {slot}",
+                f"  {part} = load ptr, ptr {part}.at",
+            ]
+            spelled.append(f"ptr {part}")
+        spelled += ["i64 %lo", "i64 %hi", "i64 %part"]
+        self.functions += [
+            text,
+            "\n".join(
+                [
+                    f"define void @{name}(ptr %table, i64 %lo, i64 %hi, i64 %part) {{",
+                    "entry:",
+                    *loads,
+                    f"  call void @{name}_loop({', '.join(spelled)})",
+                    "  ret void",
+                    "}",
+                ]
+            ),
+        ]
+        size = math.prod(step.domain) if nest.flat else step.domain[0]
+        self.actions.append(Shared(name, size))
+        return [step] if nest.parts else []
+
+    def _finish_shared(self, step: Loop) -> None:
+        """Add the function that adds up the partial results of a shared loop."""
+        name = f"segment{len(self.actions)}"
+        pointers = Pointers(self.slots)
+        body = Body(pointers, self.declared, "s")
+        for node in step.roots:
+            if is_reduction(node):
+                at = body.let(f"getelementptr inbounds ptr, ptr %table, i64 {self._buffer_of[node]}")
+                combine_parts(body, node, body.let(f"load ptr, ptr {at}"), self.threads, pointers[node])
+        self.functions.append(
+            "\n".join(
+                [
+                    f"define i32 @{name}(ptr %table) {{",
+                    "entry:",
+                    *self._loads(pointers),
+                    *body.variables,
+                    *body.lines,
+                    "  ret i32 0",
+                    "}",
+                ]
+            )
+        )
+        self.actions.append(Native(name))
+
+
+def _work(step: Loop, slots: Mapping[Node, int]) -> int:
+    """Return the work per element of a loop, in multiplications."""
+    seen: set[Node] = set()
+    stack = [arg if is_reduction(node) else node for node in step.roots for arg in (node.inputs[:1] or (node,))]
+    stack += [node for node in step.roots if not is_reduction(node)]
+    total = 0
+    while stack:
+        node = stack.pop()
+        if node in seen or (node in slots and node not in step.roots) or not node.inputs:
+            continue
+        seen.add(node)
+        total += cost_of(node)
+        stack += node.inputs
+    return total
+
+
+def straight(body: Body, step: Straight, plan: Plan, pointers: Pointers) -> None:
+    """Emit every element of numbers and small arrays, one after the other."""
+    for node in step.nodes:
+        places = _places(node)
+        for place in places:
+            value = _reduced(body, node, place) if is_reduction(node) else body.compute(node, place)
+            body.memo[node, place] = value
+            if node in plan.kept:
+                body.store(value, node, pointers[node], body.flat(place, node.shape))
+
+
+def _places(node: Node) -> list[tuple[Index, ...]]:
+    places: list[tuple[Index, ...]] = [()]
+    for size in node.shape:
+        places = [(*place, Index(k)) for place in places for k in range(size)]
+    return places
+
+
+def _reduced(body: Body, node: Node, place: tuple[Index, ...]) -> str:
+    """Return one element of a reduction of a small array, by pairs."""
+    x, axes = node.inputs[0], node.params["axis"]
+    rest = iter(place)
+    at = [None if k in axes else next(rest) for k in range(x.ndim)]
+    terms: list[str] = []
+    for position in _places_of(tuple(x.shape[k] for k in axes)):
+        chosen = iter(position)
+        terms.append(body.read(x, tuple(next(chosen) if part is None else part for part in at)))
+    kind = TYPES[node.dtype]
+    while len(terms) > 1:
+        pairs = [combine(body, node.op.name, kind, a, b, False) for a, b in zip(terms[::2], terms[1::2], strict=False)]
+        terms = pairs + terms[len(pairs) * 2 :]
+    return terms[0]
+
+
+def _places_of(shape: tuple[int, ...]) -> list[tuple[Index, ...]]:
+    places: list[tuple[Index, ...]] = [()]
+    for size in shape:
+        places = [(*place, Index(k)) for place in places for k in range(size)]
+    return places
