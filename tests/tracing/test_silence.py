@@ -209,7 +209,7 @@ EITHER = {
     "np.max([s,s])": lambda t, s, b, A: np.max([s, s]),
     "np.sin([s,s])": lambda t, s, b, A: np.sin([s, s]),
     "np.dot([s,s],b)": lambda t, s, b, A: np.dot([s, s, s], b),
-    "b+[s,s,s]": lambda t, s, b, A: b + [s, s, s],  # noqa: RUF005
+    "b+[s,s,s]": lambda t, s, b, A: b + [s, s, s],
     "b@[s,s,s]": lambda t, s, b, A: b @ [s, s, s],
     "np.diag([s,s])": lambda t, s, b, A: np.diag([s, s]),
     "np.linalg.norm([s,s])": lambda t, s, b, A: np.linalg.norm([s, s]),
