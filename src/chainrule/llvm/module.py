@@ -190,7 +190,7 @@ class Module:
     def _is_parallel(self, step: Loop, work: Mapping[Node, int]) -> bool:
         if self.threads < 2 or not step.domain:
             return False
-        if step.axes is not None and step.axes != tuple(range(len(step.domain) - len(step.axes), len(step.domain))):
+        if step.axes is not None and step.roots[0].spec.size < 64:
             return False
         return math.prod(step.domain) * (4 + _work(step, self.slots)) >= PARALLEL
 
@@ -226,8 +226,7 @@ class Module:
                 ]
             ),
         ]
-        size = math.prod(step.domain) if nest.flat else step.domain[0]
-        self.actions.append(Shared(name, size))
+        self.actions.append(Shared(name, nest.extent))
         return [step] if nest.parts else []
 
     def _finish_shared(self, step: Loop) -> None:

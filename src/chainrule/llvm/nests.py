@@ -142,9 +142,10 @@ class LoopNest(Nest):
 
     def __init__(self, slots: Mapping[Node, int], declared: set[str], step: Loop, flat: bool, parallel: bool) -> None:
         super().__init__(slots, declared, step.roots)
-        self.step, self.flat, self.parallel = step, flat and step.axes is None, parallel
+        self.step, self.flat, self.parallel = step, flat, parallel
         self.parts: dict[Node, str] = {}
         self.size = math.prod(step.domain)
+        self.extent = self.size if flat else (step.domain or (1,))[0]
         if self.size:
             if step.axes is not None:
                 self._partial()
@@ -242,47 +243,81 @@ class LoopNest(Nest):
     # -- reductions over some axes --------------------------------------------------------------------
 
     def _partial(self) -> None:
-        (node,), axes, domain = self.step.roots, self.step.axes or (), self.step.domain
-        kept_axes = [k for k in range(len(domain)) if k not in axes]
-        body = self.body
-        if axes == tuple(range(len(kept_axes), len(domain))):  # the last axes: one number at a time
-            loops = {}
-            for k in kept_axes:
-                loops[k] = self._ranged(k, 0, domain[k], k == 0)
+        """Reduce over some axes: one number at a time where the last axis is reduced, else one row at a time.
+
+        Neighboring axes that are both reduced, or both kept, are one loop where no element needs their places apart.
+        """
+        (node,) = self.step.roots
+        axes = self.step.axes or ()
+        groups = self._groups(axes)
+        kept = [g for g, (_, reduced) in enumerate(groups) if not reduced]
+        reduced = [g for g, (_, is_reduced) in enumerate(groups) if is_reduced]
+        self.extent = groups[kept[0]][0]
+        loops: dict[int, Counter] = {}
+        if kept[-1] != len(groups) - 1:
+            for g in kept:
+                loops[g] = self._ranged(g, 0, groups[g][0], g == kept[0])
             totals = self._totals()
-            inner = {k: self.open(f"r{k}_", 0, domain[k]) for k in axes[:-1]}
+            for g in reduced[:-1]:
+                loops[g] = self.open(f"r{g}_", 0, groups[g][0])
             parts = self._start(totals)
-            last = self.open("r", 0, domain[axes[-1]])
-            place = tuple({**loops, **inner, axes[-1]: last}[k].index for k in range(len(domain)))
-            body.memo.clear()
-            self._accumulate(node, body.read(node.inputs[0], place), parts[node])
-            self.close(last)
+            loops[reduced[-1]] = self.open("r", 0, groups[reduced[-1]][0])
+            self.body.memo.clear()
+            self._accumulate(node, self.body.read(node.inputs[0], self._spot(groups, loops)), parts[node])
+            self.close(loops[reduced[-1]])
             self._add_up(totals, parts)
-            for loop in reversed(list(inner.values())):
-                self.close(loop)
-            self._finish(totals, body.flat(tuple(loops[k].index for k in kept_axes), node.shape))
-            for loop in reversed(list(loops.values())):
-                self.close(loop)
+            for g in reversed(reduced[:-1]):
+                self.close(loops[g])
+            self._finish(totals, self._offset(groups, loops))
+            for g in reversed(kept):
+                self.close(loops[g])
             return
-        memory = memory_type(node)
-        clear = self.open("z", 0, node.spec.size)
-        body.store(_start_of(node, TYPES[node.dtype]), node, self.pointer(node), clear.index)
+        *front, last = kept
+        for g in front:
+            loops[g] = self._ranged(g, 0, groups[g][0], g == kept[0])
+        clear = loops[last] = self._ranged(last, 0, groups[last][0], last == kept[0])
+        start = _start_of(node, TYPES[node.dtype])
+        self.body.store(start, node, self.pointer(node), self._offset(groups, loops))
         self.close(clear)
-        loops = {k: self.open(f"i{k}_", 0, domain[k]) for k in [*axes, *kept_axes]}
+        for g in reduced:
+            loops[g] = self.open(f"r{g}_", 0, groups[g][0])
+        loops[last] = self._ranged(last, 0, groups[last][0], last == kept[0])
+        self._add_to_row(node, self._spot(groups, loops), self._offset(groups, loops))
+        for g in (last, *reversed(reduced), *reversed(front)):
+            self.close(loops[g])
+
+    def _groups(self, axes: tuple[int, ...]) -> list[tuple[int, bool]]:
+        """Return lengths of the loops, and whether each is reduced: of groups of axes (if flat), or of single axes."""
+        groups: list[tuple[int, bool]] = []
+        for k, size in enumerate(self.step.domain):
+            if self.flat and groups and groups[-1][1] == (k in axes):
+                groups[-1] = groups[-1][0] * size, groups[-1][1]
+            else:
+                groups.append((size, k in axes))
+        return groups
+
+    def _spot(self, groups: Sequence[tuple[int, bool]], loops: Mapping[int, Counter]) -> Place:
+        """Return the place of the loops in the domain."""
+        if not self.flat:
+            return tuple(loops[g].index for g in range(len(groups)))
+        return Flat(_position(groups, loops, range(len(groups))), self.step.domain)
+
+    def _offset(self, groups: Sequence[tuple[int, bool]], loops: Mapping[int, Counter]) -> Index:
+        """Return the place of the loops in the result."""
+        return _position(groups, loops, [g for g, (_, reduced) in enumerate(groups) if not reduced])
+
+    def _add_to_row(self, node: Node, place: Place, offset: Index) -> None:
+        body, memory, kind = self.body, memory_type(node), TYPES[node.dtype]
         body.memo.clear()
-        value = body.read(node.inputs[0], tuple(loops[k].index for k in range(len(domain))))
-        offset = body.integer(body.flat(tuple(loops[k].index for k in kept_axes), node.shape))
-        pointer = body.let(f"getelementptr inbounds {memory}, ptr {self.pointer(node)}, i64 {offset}")
+        value = body.read(node.inputs[0], place)
+        pointer = body.let(f"getelementptr inbounds {memory}, ptr {self.pointer(node)}, i64 {body.integer(offset)}")
         old = body.let(f"load {memory}, ptr {pointer}")
-        kind = TYPES[node.dtype]
         if kind == "i1":
             old = body.let(f"icmp ne i8 {old}, 0")
         new = combine(body, node.op.name, kind, old, value)
         if kind == "i1":
             new = body.let(f"zext i1 {new} to i8")
         body.do(f"store {memory} {new}, ptr {pointer}")
-        for loop in reversed(list(loops.values())):
-            self.close(loop)
 
     # -- totals: sums are kept with the error of their additions --------------------------------------
 
@@ -333,6 +368,14 @@ class LoopNest(Nest):
                     body.do(f"store {kind} {value}, ptr {where}")
                 continue
             store_total(body, node, kind, total, error, self.pointer(node), offset or Index())
+
+
+def _position(groups: Sequence[tuple[int, bool]], loops: Mapping[int, Counter], chosen: Sequence[int]) -> Index:
+    total, stride = Index(), 1
+    for g in reversed(chosen):
+        total = total + loops[g].index * stride
+        stride *= groups[g][0]
+    return total
 
 
 class LoopTrial:
