@@ -1,6 +1,7 @@
 """chainrule: plain NumPy code as a computational graph that one can see, and its derivatives."""
 
 from chainrule.api import grad, hessian, hvp, jacobian, jvp, linearize, stop_gradient, value_and_grad, vjp
+from chainrule.batching import vmap
 from chainrule.custom import custom_jvp, custom_vjp
 from chainrule.dispatch import jit
 from chainrule.errors import ChainruleError
@@ -27,4 +28,5 @@ __all__ = [
     "trace",
     "value_and_grad",
     "vjp",
+    "vmap",
 ]

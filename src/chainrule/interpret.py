@@ -12,32 +12,38 @@ from chainrule.ir import Builder, Node, Program
 from chainrule.tracing.array import TracedArray, lift
 
 
-def run(program: Program, args: Sequence[Any]) -> list[Any]:
+def run(program: Program, args: Sequence[Any], looked_at: Mapping[Node, Any] | None = None) -> list[Any]:
     """Return the outputs for the given inputs, arrays or traced arrays of an outer function.
 
     What a node's own value already is (from the trace) is used again where the inputs are the same. Where an
     input, or a captured value, is traced by an outer function, the operations that depend on it are recorded
     there: this is how derivatives nest.
+
+    Args:
+        program: What to run.
+        args: One value per input.
+        looked_at: Nodes whose values the function looked at, with what it saw: those of the trace by default.
     """
     bound: dict[Node, Any] = dict(zip(program.inputs, args, strict=True))
     outer: dict[Node, TracedArray] = {node: value for node, value in bound.items() if isinstance(value, TracedArray)}
-    looked_at = program.builder.guards
+    looked_at = program.builder.guards if looked_at is None else looked_at
     if any(isinstance(node.binding, TracedArray) for _, node, _ in program.builder.captured.values()):
         for node in ir.ancestors((*program.outputs, *looked_at), program.inputs):
             if isinstance(node.binding, TracedArray):
                 outer[node] = node.binding
     if not outer:
         return ir.evaluate(program.outputs, bound)
-    return _replay(program, {node: value for node, value in bound.items() if node not in outer}, outer)
+    return _replay(program, {node: value for node, value in bound.items() if node not in outer}, outer, looked_at)
 
 
-def _replay(program: Program, plain: dict[Node, Any], outer: Mapping[Node, TracedArray]) -> list[Any]:
+def _replay(
+    program: Program, plain: dict[Node, Any], outer: Mapping[Node, TracedArray], guards: Mapping[Node, Any]
+) -> list[Any]:
     """Record in the outer trace what depends on it, also what was looked at, and compute the rest.
 
     A lazy outer trace records the rest too: there is nothing to compute yet.
     """
     builder = max((value.builder for value in outer.values()), key=lambda each: each.serial)
-    guards = program.builder.guards
     targets = (*program.outputs, *guards)
     known = {node: lift(builder, value) for node, value in outer.items()}
     if builder.lazy:

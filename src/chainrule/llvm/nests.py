@@ -257,18 +257,7 @@ class LoopNest(Nest):
         if kept[-1] != len(groups) - 1:
             for g in kept:
                 loops[g] = self._ranged(g, 0, groups[g][0], g == kept[0])
-            totals = self._totals()
-            for g in reduced[:-1]:
-                loops[g] = self.open(f"r{g}_", 0, groups[g][0])
-            parts = self._start(totals)
-            loops[reduced[-1]] = self.open("r", 0, groups[reduced[-1]][0])
-            self.body.memo.clear()
-            self._accumulate(node, self.body.read(node.inputs[0], self._spot(groups, loops)), parts[node])
-            self.close(loops[reduced[-1]])
-            self._add_up(totals, parts)
-            for g in reversed(reduced[:-1]):
-                self.close(loops[g])
-            self._finish(totals, self._offset(groups, loops))
+            self._reduce_number(node, groups, reduced, loops)
             for g in reversed(kept):
                 self.close(loops[g])
             return
@@ -285,6 +274,49 @@ class LoopNest(Nest):
         self._add_to_row(node, self._spot(groups, loops), self._offset(groups, loops))
         for g in (last, *reversed(reduced), *reversed(front)):
             self.close(loops[g])
+
+    def _reduce_number(
+        self, node: Node, groups: Sequence[tuple[int, bool]], reduced: list[int], loops: dict[int, Counter]
+    ) -> None:
+        """Reduce the innermost axes to one number; a long sum in blocks, with the errors of their additions."""
+        body, inner = self.body, reduced[-1]
+        size = groups[inner][0]
+        offset = self._offset(groups, {**loops, **dict.fromkeys(reduced, Counter("", "", Index()))})
+        blocks = -(-size // BLOCK) if size > 2 * BLOCK else 1
+
+        def run(low: int | Value, high: int | Value, part: str) -> None:
+            loops[inner] = self.open("r", low, high, (0, size - 1))
+            body.memo.clear()
+            self._accumulate(node, body.read(node.inputs[0], self._spot(groups, loops)), part)
+            self.close(loops[inner])
+
+        if blocks == 1 and len(reduced) == 1:
+            kind = _wide(node)
+            part = body.variable(kind)
+            body.do(f"store {kind} {_start_of(node, kind)}, ptr {part}")
+            run(0, size, part)
+            value = body.cast(body.let(f"load {kind}, ptr {part}"), kind, TYPES[node.dtype])
+            body.store(value, node, self.pointer(node), offset)
+            return
+        totals = self._totals()
+        for g in reduced[:-1]:
+            loops[g] = self.open(f"r{g}_", 0, groups[g][0])
+        block = self.open("block", 0, blocks)
+        first = body.integer(block.index * BLOCK)
+        last = (
+            size
+            if blocks == 1
+            else body.call(
+                "i64", "llvm.smin.i64", ("i64", body.let(f"add nsw i64 {first}, {BLOCK}")), ("i64", str(size))
+            )
+        )
+        parts = self._start(totals)
+        run(0 if blocks == 1 else first, last, parts[node])
+        self._add_up(totals, parts)
+        self.close(block)
+        for g in reversed(reduced[:-1]):
+            self.close(loops[g])
+        self._finish(totals, offset)
 
     def _groups(self, axes: tuple[int, ...]) -> list[tuple[int, bool]]:
         """Return lengths of the loops, and whether each is reduced: of groups of axes (if flat), or of single axes."""

@@ -56,6 +56,7 @@ def trace_function(
     *,
     has_aux: bool = False,
     lenient: bool = False,
+    integers: bool = False,
 ) -> Traced:
     """Run f once, with traced arrays for the leaves of the chosen arguments, and return what it did.
 
@@ -66,6 +67,7 @@ def trace_function(
         kwargs: Keyword arguments, passed as they are.
         has_aux: f returns ``(result, auxiliary result)``.
         lenient: Pass leaves that are no real or complex numbers as they are.
+        integers: Trace arrays of integers and truth values too; there will be no derivative.
 
     Raises:
         DtypeError: a leaf of a chosen argument is not a real or complex number.
@@ -84,7 +86,7 @@ def trace_function(
             if lenient and not is_differentiable(leaf):
                 handles.append(leaf)
                 continue
-            leaf = differentiable(leaf, names[k] + path)
+            leaf = leaf if integers else differentiable(leaf, names[k] + path)
             value = leaf
             if isinstance(leaf, TracedArray):  # the handle may be assigned to later
                 leaf = TracedArray(leaf.builder, leaf.node)
