@@ -3,6 +3,8 @@
 ```
 ChainruleError
 ├── ShapeError(ValueError)               shapes that do not fit together
+│   └── AxisError(AxisError of NumPy)    an axis that the array does not have
+├── LinAlgError(LinAlgError of NumPy)    a matrix that cannot be inverted or factorized
 ├── IndexingError(IndexError)            an index that does not fit the array
 ├── DtypeError(TypeError)                an integer or complex number where a real one is needed
 ├── NotDifferentiableError(TypeError)    a derivative is asked of something that has none
@@ -20,6 +22,8 @@ ChainruleError
 A message starts with what was wrong, and names the user's own `file.py:line` where there is one.
 """
 
+import numpy as np
+
 
 class ChainruleError(Exception):
     """Base class of every error raised by chainrule."""
@@ -27,6 +31,14 @@ class ChainruleError(Exception):
 
 class ShapeError(ChainruleError, ValueError):
     """Shapes do not fit together; the message holds all of them."""
+
+
+class AxisError(ShapeError, np.exceptions.AxisError):
+    """An axis that the array does not have."""
+
+
+class LinAlgError(ChainruleError, np.linalg.LinAlgError):
+    """A matrix that cannot be inverted or factorized."""
 
 
 class IndexingError(ChainruleError, IndexError):

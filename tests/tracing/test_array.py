@@ -172,7 +172,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", [name for name in dir(np.ndarray) if not name.startswith("_")])
 def test_each_attribute_of_ndarray_works_or_says_what_to_do(name):
     if name not in REFUSED:
-        getattr(traced_result(lambda x: x, M), name)
+        traced_result(lambda x: getattr(x, name) is not None, M)
         return
     assert not traced_result(lambda x: hasattr(x, name), M)
     with pytest.raises(cr.ChainruleError, match=rf"no attribute '{name}', at test_array\.py:\d+; \w+") as caught:

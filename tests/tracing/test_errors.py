@@ -242,3 +242,92 @@ def test_results_that_are_no_arrays():
 def test_arguments_that_cannot_be_differentiated(value):
     with pytest.raises(cr.ChainruleError, match="x: a derivative with respect to"):
         cr.grad(lambda x: x)(value)
+
+
+def leak(kind):
+    kept = []
+
+    def f(x):
+        h = x * 2
+        kept.append(h)
+        return h * h
+
+    kind(f)
+    return kept[0]
+
+
+KINDS = {
+    "grad": lambda f: cr.grad(f)(2.0),
+    "jvp": lambda f: cr.jvp(f, (2.0,), (1.0,)),
+    "trace": lambda f: cr.trace(f, 2.0),
+    "vmap": lambda f: cr.vmap(f)(np.arange(3.0)),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_value_kept_after_its_trace(kind):
+    kept = leak(KINDS[kind])
+    text = r"traced value 'h', made at test_errors\.py:\d+, is used after .* ended, at test_errors\.py:\d+: .*has_aux"
+    with pytest.raises(cr.errors.DetachError, match=text):
+        kept + 1
+    with pytest.raises(cr.errors.DetachError, match=text):
+        cr.grad(lambda y: y * kept)(3.0)
+    with pytest.raises(cr.errors.DetachError, match=text):
+        cr.grad(lambda y: kept)(3.0)
+    with pytest.raises(cr.errors.DetachError, match=text):
+        np.asarray(kept)
+
+
+def test_a_pushforward_kept_after_the_trace_around_it():
+    kept = []
+
+    def f(x):
+        y, push = cr.linearize(np.sin, x)
+        kept.append(push)
+        return y * push(1.0)
+
+    cr.grad(f)(2.0)
+    with pytest.raises(cr.errors.DetachError, match="ended"):
+        kept[0](1.0)
+
+
+def test_a_kept_value_still_prints():
+    assert repr(leak(KINDS["grad"])) == "traced(np.float64(4.0))"
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: cr.grad(np.sin, 1.0), r"grad: argnums must be an integer or a tuple of integers, got 1\.0"),
+        (lambda: cr.jacobian(np.sin, "x"), r"jacobian: argnums must be .*, got 'x'"),
+        (lambda: cr.grad(np.sin, (0, True)), r"grad: argnums must be"),
+        (lambda: cr.hessian(3.0), r"grad: a function is expected, got float"),
+    ],
+)
+def test_arguments_of_the_function_given_to_the_transform(make, text):
+    with pytest.raises(cr.errors.DtypeError, match=text + r".*, at test_errors\.py:\d+"):
+        make()
+
+
+def test_an_axis_that_is_not_there():
+    assert message(lambda x: x.sum(axis=2), A).startswith("axis 2 is out of bounds for array of dimension 2")
+    assert message(lambda x: np.moveaxis(x, 0, 5), A)
+    with pytest.raises(np.exceptions.AxisError):
+        cr.grad(lambda x: np.sum(np.max(x, axis=3)))(A)
+
+
+def test_a_matrix_that_only_the_derivative_inverts():
+    with pytest.raises(
+        cr.errors.LinAlgError, match=r"^inv: Singular matrix, in a derivative .*, at test_errors\.py:\d+"
+    ):
+        cr.hessian(np.linalg.det)(np.ones((2, 2)))
+
+
+def test_numbers_that_do_not_fit_rather_than_shapes():
+    text = message(lambda x: x * np.argmax(x) ** -1, A)
+    assert text.startswith("power: Integers to negative integer powers are not allowed, at ")
+
+
+def test_a_wrong_keyword_is_the_callers():
+    with pytest.raises(TypeError, match=r"^sum\(\) got an unexpected keyword argument 'foo'"):
+        cr.grad(lambda x: np.sum(x, foo=1))(A)

@@ -118,6 +118,7 @@ def trace_function(
     outputs = tuple(_output(builder, leaf, path) for leaf, path in zip(leaves, tree.leaf_paths(result), strict=True))
     builder.verify()
     aux_outputs = tuple(lift(builder, leaf) for leaf in aux_leaves if isinstance(leaf, TracedArray))
+    builder.open = False
     program = Program(tuple(inputs), (*outputs, *aux_outputs), builder)
     return Traced(program, tuple(bound), tuple(structures), structure, (aux_leaves, aux_structure))
 
@@ -151,7 +152,9 @@ def _refusal(error: Exception, builder: Builder) -> ChainruleError | None:
     given = any(isinstance(names.get(word), TracedArray) for word in re.findall(r"\w+", text))
     home = (getattr(function, "__module__", None) or "").partition(".")[0]
     foreign = home in sys.stdlib_module_names or home in ("numpy", "scipy")
-    if not isinstance(error, TypeError) or not ("TracedArray" in str(error) or (given and foreign and not inside)):
+    wrong_call = "unexpected keyword argument" in str(error) or "required positional argument" in str(error)
+    blamed = "TracedArray" in str(error) or (given and foreign and not inside)
+    if not isinstance(error, TypeError) or wrong_call or not blamed:
         return None
     return UnsupportedError(
         f"{text or 'this call'} does not take traced values, at {line}: {error}; write it with NumPy functions, or "

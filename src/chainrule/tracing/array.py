@@ -23,14 +23,16 @@ from chainrule.errors import (
     ChainruleError,
     DetachError,
     DtypeError,
+    GraphError,
     IndexingError,
+    LinAlgError,
     NotDifferentiableError,
     ShapeError,
     UnsupportedAttributeError,
     UnsupportedError,
 )
 from chainrule.ir import REGISTRY, Builder, Node, Op
-from chainrule.ops.pointwise import astype, equal, not_equal
+from chainrule.ops.pointwise import astype, ceil, equal, floor, not_equal, trunc
 from chainrule.ops.structural import broadcast_to, gather, permute, put, put_slice, reshape, slice_, slices
 from chainrule.tracing.indexing import Plan, plan
 from chainrule.tracing.origin import (
@@ -110,7 +112,19 @@ class TracedArray:
     @property
     def value(self) -> Any:
         """The concrete NumPy value."""
-        return ir.value_of(self.node)
+        node = self.node
+        try:
+            return ir.value_of(node)
+        except GraphError:
+            loop = self.builder.body_of
+            if not loop:
+                raise
+            name = f" of {node.name!r}" if node.is_named else ""
+            raise UnsupportedError(
+                f"the value{name} ({node.spec}) is not known in a function given to {loop}, which is traced once for "
+                f"all values{at()}; choose with chainrule.cond or np.where, index a plain array as "
+                "np.asarray(a, like=x)[i] with x traced, or write a plain Python loop or `if`"
+            ) from None
 
     @property
     def is_scalar(self) -> bool:
@@ -220,25 +234,35 @@ class TracedArray:
         return iter(parts)
 
     def __repr__(self) -> str:
-        return f"traced({self.value!r})"
+        return f"traced({self._shown()!r})"
 
     def __str__(self) -> str:
-        return str(self.value)
+        return str(self._shown())
 
     def __format__(self, spec: str) -> str:
-        return format(self.value, spec)
+        shown = self._shown()
+        return format(shown, spec) if isinstance(shown, np.ndarray | np.generic) else str(shown)
+
+    def _shown(self) -> Any:
+        """Return the value for a text: in a graph to be compiled that is a decision, since the text is a constant."""
+        try:
+            return self._look() if self.builder.lazy and self.builder.open else self.value
+        except UnsupportedError:  # in the body of a loop, which has no values: shape and dtype
+            return self.node.spec
 
     # -- leaving the graph: only where no derivative is lost ----------------------------------------
 
     def _look(self) -> Any:
         """Return the value for a decision of the program, and record that it was looked at."""
-        node = self.node
-        value = self.builder.guards[node] = ir.value_of(node)
+        value = self.value
+        self.builder.guards[self.node] = value
         return value
 
     def _leave(self, what: str) -> Any:
         """Return the value if its derivative is zero anyway, else refuse."""
         node = self.node
+        if not self.builder.open:
+            raise leaked((self,), self.builder)
         if not node.spec.is_inexact or node.op is ir.CONSTANT or node.op.name == "stop_gradient":
             return self._look()
         name = f" {node.name!r}" if node.is_named else ""
@@ -261,24 +285,34 @@ class TracedArray:
     def __bool__(self) -> bool:
         if self.size != 1:
             return bool(np.empty(self.shape, bool))  # NumPy's own error
-        return bool(self._look())
+        return bool((self if self.dtype.kind == "b" else self._decided(not_equal, 0))._look())
 
     def __int__(self) -> int:
-        return int(self._look())
+        return int((self if self.dtype.kind in "biu" or self.size != 1 else self._decided(trunc))._look())
+
+    def _decided(self, op: Op, *others: Any) -> TracedArray:
+        """Return what a decision depends on, in a graph to be compiled: fewer values are told apart."""
+        return record(op, self, *others) if self.builder.lazy and self.dtype.kind != "c" else self
 
     def __index__(self) -> int:
         if self.dtype.kind not in "iu" or self.ndim:
-            raise DtypeError(f"only integer scalar arrays can be converted to a scalar index{at()}; write int(x)")
+            node = self.node
+            name = node.name if node.is_named else "x"
+            given = node.op is ir.INPUT and not self.ndim
+            why = f"; {name} counts as a real number where its derivative is asked" if given else ""
+            raise DtypeError(
+                f"only integer scalar arrays can be converted to a scalar index{at()}{why}; write int({name})"
+            )
         return int(self._look())
 
     def __trunc__(self) -> int:
         return int(self)
 
     def __floor__(self) -> int:
-        return int(np.floor(self._look()))
+        return int(np.floor(self._decided(floor)._look()))
 
     def __ceil__(self) -> int:
-        return int(np.ceil(self._look()))
+        return int(np.ceil(self._decided(ceil)._look()))
 
     def __float__(self) -> float:
         return float(self._leave("float()"))
@@ -539,7 +573,7 @@ class TracedNumber(TracedArray):
 
     def beside(self, dtypes: Sequence[np.dtype[Any]]) -> Node:
         """Return the node for this number as an operand of arrays of these dtypes."""
-        dtype = np.result_type(*dtypes, 0 if self.dtype.kind == "i" else 0.0)
+        dtype = np.result_type(*dtypes, {"i": 0, "c": 0j}.get(self.dtype.kind, 0.0))
         return self.node if dtype == self.dtype else compute(self.builder, astype, (self.node,), {"dtype": dtype})
 
 
@@ -563,7 +597,7 @@ def compute(builder: Builder, op: Op, nodes: tuple[Node, ...], params: dict[str,
     except IndexError as error:
         raise IndexingError(f"{error}, at {origin}") from None
     except np.linalg.LinAlgError as error:
-        raise np.linalg.LinAlgError(f"{op.name}: {error}, at {origin}") from None
+        raise LinAlgError(f"{op.name}: {error}, at {origin}") from None
     except ValueError as error:
         raise ShapeError(_mismatch(op, nodes, error, origin)) from None
     except TypeError as error:
@@ -586,12 +620,24 @@ def _mismatch(op: Op, nodes: Sequence[Node], error: Exception, origin: Any) -> s
         elif a.ndim > 1 and b.ndim and a.shape[0] == b.shape[0]:
             advice = f"; did you mean {a.name if a.is_named else 'the first'}.T?"
         return f"matmul: inner sizes differ: {a.shape} @ {b.shape} of {names}, at {origin}{advice}"
-    return f"{op.name}: shapes {shapes} of {names} do not fit, at {origin} ({error})"
+    if op.family == "pointwise" and _fit_together(nodes):  # the shapes are not to blame
+        return f"{op.name}: {str(error).rstrip('.')}, at {origin}; of {names}"
+    return f"{op.name}: shapes {shapes} of {names} do not fit, at {origin} ({str(error).strip()})"
+
+
+def _fit_together(nodes: Sequence[Node]) -> bool:
+    try:
+        np.broadcast_shapes(*(node.shape for node in nodes))
+    except ValueError:
+        return False
+    return True
 
 
 def record(op: Op, *args: Any, **params: Any) -> Any:
     """Apply an op to values of which at least one is traced, in the newest graph among them."""
     builder = newest(args)
+    if not builder.open:
+        raise leaked(args, builder)
     several = op is ir.ITEM  # its argument, all the results of an op, has no dtype of its own
     dtypes = [] if several else [arg.dtype for arg in args if type(arg) is not TracedNumber and isinstance(arg, _TYPED)]
     nodes = tuple(lift(builder, arg, dtypes) for arg in args)
@@ -599,6 +645,19 @@ def record(op: Op, *args: Any, **params: Any) -> Any:
     if op.name in _VIEWS and isinstance(args[0], TracedArray):
         _become_view(result, args[0], op, params)
     return result
+
+
+def leaked(args: Any, builder: Builder) -> DetachError:
+    """Return what to say of a traced value that is used after the call that traced it has ended."""
+    kept = (arg.node for arg in args if isinstance(arg, TracedArray) and arg.builder is builder)
+    node = next(kept, None)
+    name = f" {node.name!r}" if node is not None and node.is_named else ""
+    made = f", made at {node.origin}," if node is not None and node.origin else ""
+    return DetachError(
+        f"a traced value{name}{made} is used after the call that traced it has ended{at()}: it was kept in a list, an "
+        "attribute or a variable outside the function. Return what is needed from the function, beside its value with "
+        "has_aux=True"
+    )
 
 
 def newest(args: Any) -> Builder:
@@ -623,6 +682,8 @@ def lift(builder: Builder, value: Any, dtypes: Sequence[np.dtype[Any]] = ()) -> 
         node = value.node if type(value) is not TracedNumber or not dtypes else value.beside(dtypes)
         if value.builder is builder:
             return node
+        if not value.builder.open:
+            raise leaked((value,), value.builder)
         inner = builder.capture(node, node.spec, node.value if builder.lazy else ir.value_of(node))
         inner.binding = TracedArray(value.builder, node) if inner.binding is node else inner.binding
         if node.is_named:
@@ -909,7 +970,7 @@ def _number(result: Any) -> Any:
 
 
 _OPERANDS = frozenset([TracedArray, np.ndarray, np.float64, np.float32, float, int])
-_PYTHON = frozenset([TracedNumber, float, int])
+_PYTHON = frozenset([TracedNumber, float, int, complex])
 
 
 def _is_operand(value: Any) -> bool:

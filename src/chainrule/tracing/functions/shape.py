@@ -1,0 +1,283 @@
+"""Reshaping, axes, repetition, padding, selection of parts by position."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ShapeError, UnsupportedError
+from chainrule.ops import structural
+from chainrule.ops.structural import broadcast_to, embed, gather, reshape
+from chainrule.tracing.array import FUNCTIONS, TracedArray, cast, permuted, record, stacked
+from chainrule.tracing.functions.common import ALL, Axis, as_traced, axes_of, axis_of, implements, listed_axes
+from chainrule.tracing.origin import at
+
+
+@implements(np.reshape)
+def _reshape(a: Any, shape: Any = None, order: str = "C", *, copy: Any = None) -> Any:
+    x = as_traced(a)
+    sizes = (shape,) if np.ndim(shape) == 0 else tuple(shape)
+    sizes = tuple(operator.index(size) for size in sizes)
+    known = math.prod(size for size in sizes if size != -1)
+    if sizes.count(-1) == 1 and known and x.size % known == 0:
+        sizes = tuple(x.size // known if size == -1 else size for size in sizes)
+    if order == "F":
+        return np.transpose(np.reshape(np.transpose(x), sizes[::-1]))
+    if order != "C" and order != "A":
+        raise UnsupportedError(f"np.reshape: order={order!r} is not supported with traced arrays{at()}")
+    if sizes.count(-1) or math.prod(sizes) != x.size:
+        raise ShapeError(f"cannot reshape {x.shape} (size {x.size}) into {tuple(sizes)}{at()}")
+    return record(reshape, x, shape=sizes)
+
+
+@implements(np.ravel)
+def _ravel(a: Any, order: str = "C") -> Any:
+    x = as_traced(a)
+    return x.reshape((x.size,), order="C" if order == "K" else order)
+
+
+@implements(np.transpose, np.permute_dims)
+def _transpose(a: Any, axes: Any = None) -> Any:
+    x = as_traced(a)
+    return permuted(x, range(x.ndim)[::-1] if axes is None else [axis_of(k, x.ndim) for k in axes])
+
+
+@implements(np.matrix_transpose, np.linalg.matrix_transpose)
+def _matrix_transpose(x: Any) -> Any:
+    return as_traced(x).mT
+
+
+@implements(np.swapaxes)
+def _swapaxes(a: Any, axis1: int, axis2: int) -> Any:
+    order = list(range(a.ndim))
+    one, two = axis_of(axis1, a.ndim), axis_of(axis2, a.ndim)
+    order[one], order[two] = two, one
+    return permuted(a, order)
+
+
+@implements(np.moveaxis)
+def _moveaxis(a: Any, source: Any, destination: Any) -> Any:
+    sources = listed_axes(source, a.ndim)
+    places = listed_axes(destination, a.ndim)
+    order = [k for k in range(a.ndim) if k not in sources]
+    for place, k in sorted(zip(places, sources, strict=True)):
+        order.insert(place, k)
+    return permuted(a, order)
+
+
+@implements(np.squeeze)
+def _squeeze(a: Any, axis: Axis = None) -> Any:
+    axes = [k for k, size in enumerate(a.shape) if size == 1] if axis is None else axes_of(axis, a.ndim)
+    if any(a.shape[k] != 1 for k in axes):
+        raise ShapeError(f"np.squeeze: shape {a.shape} has no axis of length 1 at {axis}{at()}")
+    return np.reshape(a, [size for k, size in enumerate(a.shape) if k not in axes])
+
+
+@implements(np.expand_dims)
+def _expand_dims(a: Any, axis: Any) -> Any:
+    places = listed_axes(axis, a.ndim + np.size(axis))
+    sizes = iter(a.shape)
+    return np.reshape(a, [1 if k in places else next(sizes) for k in range(a.ndim + len(places))])
+
+
+@implements(np.broadcast_to)
+def _broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
+    shape = (operator.index(shape),) if np.ndim(shape) == 0 else tuple(map(operator.index, shape))
+    return array if shape == array.shape else record(broadcast_to, array, shape=shape)
+
+
+@implements(np.broadcast_arrays)
+def _broadcast_arrays(*args: Any, subok: bool = False) -> Any:
+    shape = np.broadcast_shapes(*(np.shape(arg) for arg in args))
+    return tuple(np.broadcast_to(arg, shape) for arg in args)
+
+
+def _at_least(count: int, place: Callable[[int], tuple[Any, ...]]) -> Callable[..., Any]:
+    def rule(*arys: Any) -> Any:
+        found = [a if np.ndim(a) >= count else as_traced(a, *arys)[place(np.ndim(a))] for a in arys]
+        return found[0] if len(found) == 1 else tuple(found)
+
+    return rule
+
+
+implements(np.atleast_1d)(_at_least(1, lambda n: (None,)))
+implements(np.atleast_2d)(_at_least(2, lambda n: (None,) * (2 - n)))
+implements(np.atleast_3d)(_at_least(3, lambda n: [(None, None, None), (None, ALL, None), (ALL, ALL, None)][n]))
+
+
+implements(np.hsplit)(lambda ary, indices_or_sections: np.split(ary, indices_or_sections, int(ary.ndim > 1)))
+implements(np.vsplit)(lambda ary, indices_or_sections: np.split(ary, indices_or_sections, 0))
+implements(np.dsplit)(lambda ary, indices_or_sections: np.split(ary, indices_or_sections, 2))
+implements(np.unstack)(lambda x, /, *, axis=0: tuple(np.moveaxis(x, axis, 0)))
+
+
+@implements(np.tile)
+def _tile(A: Any, reps: Any) -> Any:
+    reps = (reps,) if np.ndim(reps) == 0 else tuple(reps)
+    rank = max(A.ndim, len(reps))
+    reps = (1,) * (rank - len(reps)) + reps
+    shape = (1,) * (rank - A.ndim) + A.shape
+    x = np.reshape(A, [size for pair in zip([1] * rank, shape, strict=True) for size in pair])
+    x = np.broadcast_to(x, [size for pair in zip(reps, shape, strict=True) for size in pair])
+    return np.reshape(x, [r * size for r, size in zip(reps, shape, strict=True)])
+
+
+@implements(np.repeat)
+def _repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
+    if axis is None:
+        a, axis = np.ravel(a), 0
+    return np.take(a, np.repeat(np.arange(a.shape[axis]), repeats), axis=axis)
+
+
+@implements(np.flip)
+def _flip(m: Any, axis: Axis = None) -> Any:
+    axes = axes_of(axis, m.ndim)
+    return m[tuple(slice(None, None, -1) if k in axes else ALL for k in range(m.ndim))]
+
+
+implements(np.fliplr)(lambda m: np.flip(m, 1))
+implements(np.flipud)(lambda m: np.flip(m, 0))
+
+
+@implements(np.rot90)
+def _rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
+    one, two = axes
+    for _ in range(k % 4):
+        m = np.flip(np.swapaxes(m, one, two), one)
+    return m
+
+
+@implements(np.roll)
+def _roll(a: Any, shift: Any, axis: Any = None) -> Any:
+    if axis is None:
+        return np.reshape(np.roll(np.ravel(a), shift, 0), a.shape)
+    shifts, axes = np.broadcast_arrays(shift, axis)
+    for by, k in zip(shifts.ravel().tolist(), axes.ravel().tolist(), strict=True):
+        k = axis_of(k, a.ndim)
+        by %= max(a.shape[k], 1)
+        lead = (ALL,) * k
+        if by:
+            a = np.concatenate([a[(*lead, slice(-by, None))], a[(*lead, slice(None, -by))]], axis=k)
+    return a
+
+
+@implements(np.pad)
+def _pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0) -> Any:
+    widths = np.broadcast_to(np.asarray(pad_width), (array.ndim, 2)).tolist()
+    shape = tuple(size + before + after for size, (before, after) in zip(array.shape, widths, strict=True))
+    if mode != "constant":
+        places = np.pad(np.arange(array.size).reshape(array.shape), widths, mode)  # type: ignore[call-overload]
+        return np.ravel(array)[places]
+    index = tuple((before, before + size, 1) for size, (before, _) in zip(array.shape, widths, strict=True))
+    placed = record(embed, array, shape=shape, index=index)
+    if np.ndim(constant_values) == 0 and not isinstance(constant_values, TracedArray) and constant_values == 0:
+        return placed
+    if np.ndim(constant_values):
+        raise UnsupportedError(f"np.pad: only one constant value is supported with traced arrays{at()}")
+    inside = np.pad(np.ones(array.shape, bool), widths)
+    return np.where(inside, placed, cast(as_traced(constant_values, array), array.dtype))
+
+
+@implements(np.insert)
+def _insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
+    x = as_traced(arr, values)
+    if axis is None:
+        x, axis = np.ravel(x), 0
+    axis = axis_of(axis, x.ndim)
+    count, values = x.shape[axis], stacked(values)
+    values = np.reshape(values, (*[1] * (x.ndim - np.ndim(values)), *np.shape(values)))
+    if np.ndim(obj) == 0 and not isinstance(obj, slice):
+        new = np.moveaxis(values, 0, axis) if values.size > 1 else values
+        obj = [obj] * new.shape[axis]
+        added = len(obj)
+    else:
+        added, new = len(np.arange(count)[obj]) if isinstance(obj, slice) else np.size(obj), values
+    new = np.broadcast_to(cast(as_traced(new, x), x.dtype), (*x.shape[:axis], added, *x.shape[axis + 1 :]))
+    places = np.insert(np.arange(count), obj, count + np.arange(added))  # new elements are counted behind the old
+    return np.take(np.concatenate([x, new], axis=axis), places, axis=axis)
+
+
+@implements(np.delete)
+def _delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
+    x = as_traced(arr)
+    if axis is None:
+        x, axis = np.ravel(x), 0
+    return np.take(x, np.delete(np.arange(x.shape[axis_of(axis, x.ndim)]), obj), axis=axis)
+
+
+@implements(np.resize)
+def _resize(a: Any, new_shape: Any) -> Any:
+    x = np.ravel(as_traced(a))
+    return x[np.resize(np.arange(x.size), new_shape)] if x.size else np.zeros(new_shape, x.dtype, like=x)
+
+
+@implements(np.trim_zeros)
+def _trim_zeros(filt: Any, trim: str = "fb", axis: Axis = None) -> Any:
+    x = as_traced(filt)
+    if x.ndim != 1:
+        raise UnsupportedError(f"np.trim_zeros: one axis only with traced arrays, got shape {x.shape}{at()}")
+    places = np.flatnonzero(x._look())
+    first, last = (places[0], places[-1] + 1) if places.size else (0, 0)
+    return x[first if "f" in trim.lower() else 0 : last if "b" in trim.lower() else x.size]
+
+
+@implements(np.compress)
+def _compress(condition: Any, a: Any, axis: int | None = None) -> Any:
+    condition = condition._look() if isinstance(condition, TracedArray) else condition
+    return np.take(a, np.flatnonzero(condition), axis=axis)
+
+
+@implements(np.extract)
+def _extract(condition: Any, arr: Any) -> Any:
+    return np.compress(np.ravel(condition), np.ravel(arr))
+
+
+@implements(np.choose)
+def _choose(a: Any, choices: Any, mode: str = "raise") -> Any:
+    places = a._look() if isinstance(a, TracedArray) else np.asarray(a)
+    rows = np.stack(np.broadcast_arrays(*[part for part in choices], *[places])[: len(choices)])
+    if mode != "raise":
+        places = np.clip(places, 0, len(rows) - 1) if mode == "clip" else places % len(rows)
+    elif np.any((places < 0) | (places >= len(rows))):
+        raise ShapeError(f"np.choose: a choice outside 0 to {len(rows) - 1}{at()}")
+    return np.take_along_axis(rows, np.broadcast_to(places, rows.shape[1:])[None], 0)[0]
+
+
+@implements(np.diagonal, np.linalg.diagonal)
+def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    x = np.moveaxis(a, (axis1, axis2), (0, 1))
+    rows = np.arange(max(min(x.shape[0] + min(offset, 0), x.shape[1] - max(offset, 0)), 0))
+    return np.moveaxis(record(gather, x, rows - min(offset, 0), rows + max(offset, 0)), 0, -1)
+
+
+FUNCTIONS[np.linalg.diagonal] = lambda x, /, *, offset=0: np.diagonal(x, offset, -2, -1)
+
+
+@implements(np.diag)
+def _diag(v: Any, k: int = 0) -> Any:
+    if v.ndim != 1:
+        return np.diagonal(v, k)
+    rows = np.arange(v.size)
+    size = v.size + abs(k)
+    return record(structural.scatter_add, v, rows - min(k, 0), rows + max(k, 0), shape=(size, size))
+
+
+implements(np.diagflat)(lambda v, k=0: np.diag(np.ravel(v), k))
+implements(np.trace)(lambda a, offset=0, axis1=0, axis2=1, dtype=None: (
+    np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype)
+))  # fmt: skip
+FUNCTIONS[np.linalg.trace] = lambda x, /, *, offset=0, dtype=None: np.trace(x, offset, -2, -1, dtype)
+
+
+@implements(np.tril)
+def _tril(m: Any, k: int = 0) -> Any:
+    return np.where(np.tri(m.shape[-2], m.shape[-1], k, dtype=bool), m, m.dtype.type(0))
+
+
+@implements(np.triu)
+def _triu(m: Any, k: int = 0) -> Any:
+    return np.where(np.tri(m.shape[-2], m.shape[-1], k - 1, dtype=bool), m.dtype.type(0), m)
