@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 PYTEST_FLAGS ?= -n auto
 
-.PHONY: demo test check format wheel clean
+.PHONY: demo test check bench format wheel clean
 
 demo: $(STAMP)-learn ## the example explained, then a network trained on handwritten digits
 	$(BIN)/chainrule explain "(a+b)*(b+1)" a=2 b=1
@@ -18,6 +18,9 @@ check: $(STAMP)-check ## format, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+bench: $(STAMP)-bench ## time compiled derivatives next to those of other libraries (about half an hour)
+	$(BIN)/python -m benchmarks.run $(BENCH_FLAGS)
 
 format: $(STAMP)-check ## put the source into shape
 	$(BIN)/ruff format .

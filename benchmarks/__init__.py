@@ -1,0 +1,1 @@
+"""Compiled derivatives timed side by side with those of other libraries."""
