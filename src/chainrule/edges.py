@@ -39,7 +39,11 @@ from chainrule.types import Shape, Spec, broadcast_shapes
 
 Coefficient = Node | int | float | complex
 Labels = tuple[int, ...]
-NAME: Callable[[Node], str] = operator.attrgetter("name")
+Naming = Callable[[Node], str]
+NAME: Naming = operator.attrgetter("name")
+
+Words = str | Callable[[Naming, bool], str]
+"""A map in words: a text, or a function of how nodes are spelled and of whether the transpose is meant."""
 
 
 class Edge(ABC):
@@ -57,7 +61,7 @@ class Edge(ABC):
         """Return the map that pulls cotangents back."""
 
     @abstractmethod
-    def describe(self, name: Callable[[Node], str] = NAME) -> str:
+    def describe(self, name: Naming = NAME) -> str:
         """Return the map in words, with `·` for the tangent; `name` spells coefficients."""
 
     @property
@@ -84,8 +88,8 @@ class Edge(ABC):
         """Apply the map to many tangents, stacked along one more axis in front."""
         single = x.builder.input(self.source)
         (result,) = ir.batch([self.apply(single)], {single: x})
-        assert result is not None
-        return result
+        spec = self.target.with_shape((x.shape[0], *self.target.shape))
+        return zeros(x.builder, spec) if result is None else result  # a map that is zero after all
 
     def pattern(self) -> scipy.sparse.csr_array:
         """Return where the Jacobian (target.size × source.size) can be nonzero, as a boolean matrix."""
@@ -149,7 +153,7 @@ class Diagonal(Edge):
         )
         return _pattern(rows, columns, (self.target.size, self.source.size))
 
-    def describe(self, name: Callable[[Node], str] = NAME) -> str:
+    def describe(self, name: Naming = NAME) -> str:
         words = [] if self.source.shape == self.full else ["broadcast"]
         if not isinstance(self.coefficient, Node):
             words += [] if self.coefficient == 1 else ["negate" if self.coefficient == -1 else f"{self.coefficient}·"]
@@ -226,31 +230,49 @@ class Tensor(Edge):
         columns = positions(self.source, self.source_labels)
         return _pattern(rows, columns, (self.target.size, self.source.size))
 
-    def describe(self, name: Callable[[Node], str] = NAME) -> str:
+    def describe(self, name: Naming = NAME) -> str:
         summed = [a for a in self.source_labels if a not in self.target_labels]
         if isinstance(self.coefficient, Node):
+            factor = name(self.coefficient)
             letters = _letters([*self.labels, *self.source_labels, *self.target_labels])
             coefficient = "".join(letters[a] for a in self.labels)
             source = "".join(letters[a] for a in self.source_labels)
             target = "".join(letters[a] for a in self.target_labels)
-            factor = name(self.coefficient)
-            if len(self.labels) == 2 and len(summed) == 1 and summed[0] in self.labels:
-                inner = summed[0]
-                outer = self.labels[1 - self.labels.index(inner)]
-                moved = tuple(outer if a == inner else a for a in self.source_labels)
-                plain = self.labels == (outer, inner)  # otherwise transposed, or on the other side
-                if moved == self.target_labels and outer not in self.source_labels:
-                    if inner == self.source_labels[-1] and (len(moved) > 1 or not plain):
-                        return f"· @ {factor}ᵀ" if plain else f"· @ {factor}"
-                    if inner == self.source_labels[-2:][0]:
-                        return f"{factor} @ ·" if plain else f"{factor}ᵀ @ ·"
-            return f"einsum({coefficient},{source}->{target}; {factor}, ·)"
+            return self._as_product(factor) or f"einsum({coefficient},{source}->{target}; {factor}, ·)"
         words = ["sum"] if summed else []
         if any(a not in self.source_labels for a in self.target_labels):
             words.append("broadcast")
         if self.coefficient != 1:
             words.append(f"{self.coefficient}·")
         return " → ".join(words) or "permute"
+
+    def _as_product(self, factor: str) -> str | None:
+        """Return the map as a product that NumPy has a sign for, where it is one."""
+        labels, source, target = self.labels, self.source_labels, self.target_labels
+        if not source and target == labels:
+            return f"{factor}·"
+        if not target and source == labels:
+            return f"{factor} @ ·" if len(labels) == 1 else f"sum({factor} * ·)"
+        if len(labels) == 1 and (*target, *labels) == source:
+            return f"· @ {factor}"
+        if len(labels) == 1 and source[-2:-1] == labels and target == (*source[:-2], *source[-1:]):
+            return f"{factor} @ ·"
+        if len(labels) == 1 and len(source) == 1 and sorted(target) == sorted((*labels, *source)):
+            return f"np.outer({factor}, ·)" if target == (*labels, *source) else f"np.outer(·, {factor})"
+        summed = [a for a in source if a not in target]
+        if len(labels) != 2 or len(summed) != 1 or summed[0] not in labels:
+            return None
+        inner = summed[0]
+        outer = labels[1 - labels.index(inner)]
+        moved = tuple(outer if a == inner else a for a in source)
+        plain = labels == (outer, inner)  # otherwise transposed, or on the other side
+        if moved != target or outer in source:
+            return None
+        if inner == source[-1] and (len(moved) > 1 or not plain):
+            return f"· @ {factor}ᵀ" if plain else f"· @ {factor}"
+        if inner == source[-2:][0]:
+            return f"{factor} @ ·" if plain else f"{factor}ᵀ @ ·"
+        return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -265,21 +287,21 @@ class Map(Edge):
     backward: Callable[[Node], Node]
     source: Spec
     target: Spec
-    words: str
+    words: Words
     like: Node | None
     selects: bool = False
     scatters: bool = False
     algebraic: bool = True
+    flipped: bool = False
 
     def apply(self, x: Node) -> Node:
         y = self.forward(x)
         return (y if self.target.is_complex else y.real()).astype(self.target.dtype)
 
     def transpose(self) -> Map:
-        words = self.words.removesuffix("ᵀ") if self.words.endswith("ᵀ") else f"{self.words}ᵀ"
         return replace(
-            self, forward=self.backward, backward=self.forward, source=self.target, target=self.source, words=words,
-            selects=self.scatters, scatters=self.selects,
+            self, forward=self.backward, backward=self.forward, source=self.target, target=self.source,
+            selects=self.scatters, scatters=self.selects, flipped=not self.flipped,
         )  # fmt: skip
 
     @property
@@ -304,8 +326,8 @@ class Map(Edge):
             return _pattern(rows, columns[rows] - 1, shape)
         return scipy.sparse.csr_array(np.ones(shape, dtype=bool))
 
-    def describe(self, name: Callable[[Node], str] = NAME) -> str:
-        return self.words
+    def describe(self, name: Naming = NAME) -> str:
+        return _say(self.words, name, self.flipped)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -319,7 +341,7 @@ class Traced(Edge):
     tail: Node
     source: Spec
     target: Spec
-    words: str
+    words: Words
     flipped: bool = False
 
     def apply(self, x: Node) -> Node:
@@ -336,11 +358,17 @@ class Traced(Edge):
     def transpose(self) -> Traced:
         return replace(self, source=self.target, target=self.source, flipped=not self.flipped)
 
-    def describe(self, name: Callable[[Node], str] = NAME) -> str:
-        return f"{self.words}ᵀ" if self.flipped else self.words
+    def describe(self, name: Naming = NAME) -> str:
+        return _say(self.words, name, self.flipped)
 
 
-def traced(program: Callable[[Node], Node], source: Spec, like: Node, words: str) -> Traced:
+def _say(words: Words, name: Naming, flipped: bool) -> str:
+    if not isinstance(words, str):
+        return words(name, flipped)
+    return f"{words}ᵀ" if flipped else words
+
+
+def traced(program: Callable[[Node], Node], source: Spec, like: Node, words: Words) -> Traced:
     """Return the edge of a linear program, written as a function of the tangent.
 
     The program is recorded once; its transpose is the reverse sweep through it.
@@ -348,6 +376,46 @@ def traced(program: Callable[[Node], Node], source: Spec, like: Node, words: str
     head = like.builder.input(source)
     tail = program(head)
     return Traced(head, tail, source, tail.spec, words)
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """The map from tangents of all arguments of an op to those of all its results, as one.
+
+    None stands for a tangent or cotangent that is zero. The edge from one argument to one result is this map with
+    zeros elsewhere, see `part`.
+
+    Attributes:
+        push: Tangents of the arguments → tangents of the results.
+        pull: Cotangents of the results, and of which arguments one is wanted → cotangents of these.
+        reaches: Whether the k-th argument has an edge to a result, `(k, index)`.
+        words: The map in words.
+    """
+
+    push: Callable[[Sequence[Node | None]], list[Node | None]]
+    pull: Callable[[Sequence[Node | None], Sequence[bool]], list[Node | None]]
+    reaches: Callable[[int, int], bool]
+    words: str
+
+
+def part(k: int, result: Node) -> Edge | None:
+    """Return the edge from the k-th argument to one of the results of an op that has a joint map."""
+    owner, index = result.inputs[0], result.params["index"]
+    assert owner.op.joint is not None
+    joint = owner.op.joint(owner)
+    if not joint.reaches(k, index):
+        return None
+    alone = [j == k for j in range(len(owner.inputs))]
+
+    def forward(x: Node) -> Node:
+        found = joint.push([x if one else None for one in alone])[index]
+        return zeros(x.builder, result.spec) if found is None else found
+
+    def backward(y: Node) -> Node:
+        found = joint.pull([y if j == index else None for j in range(len(owner.spec))], alone)[k]
+        return zeros(y.builder, owner.inputs[k].spec) if found is None else found
+
+    return Map(forward, backward, owner.inputs[k].spec, result.spec, joint.words, result)
 
 
 # -- running a graph of edges --------------------------------------------------------------------------
@@ -382,13 +450,19 @@ def push(tangents: Mapping[Node, Node], targets: Sequence[Node]) -> list[Node | 
     """Forward sweep: push tangents of some nodes along the edges; None for a target that none reaches."""
     dots = dict(tangents)
     order = ir.between(targets, tangents)
+    joint: dict[Node, list[Node | None]] = {}
     for node in order:
         if node in dots:
             continue
         total: Node | None = None
-        for source, edge in edges_into(node, dots):
-            term = edge.apply(dots[source])
-            total = term if total is None else total + term
+        if node.op.joint is not None:
+            joint[node] = node.op.joint(node).push([dots.get(arg) for arg in node.inputs])
+        elif node.op is ITEM and node.inputs[0].op.joint is not None:
+            total = joint[node.inputs[0]][node.params["index"]]
+        else:
+            for source, edge in edges_into(node, dots):
+                term = edge.apply(dots[source])
+                total = term if total is None else total + term
         if total is not None:
             dots[node] = total
             _name_after(total, node, "dot", order)
@@ -403,10 +477,20 @@ def pull(cotangents: Mapping[Node, Node], sources: Sequence[Node]) -> list[Node 
     for node in reversed(order):
         if node in bars:
             _name_after(bars[node], node, "bar", order)
-            for source, edge in edges_into(node, reached):
-                term = edge.transpose().apply(bars[node])
-                bars[source] = bars[source] + term if source in bars else term
+        for source, term in _pulled(node, bars, reached):
+            bars[source] = bars[source] + term if source in bars else term
     return [bars.get(node) for node in sources]
+
+
+def _pulled(node: Node, bars: Mapping[Node, Node], reached: set[Node]) -> Iterable[tuple[Node, Node]]:
+    """Yield what the cotangent of a node, or of all results of an op, contributes to its arguments."""
+    if node.op.joint is not None:
+        given = [bars.get(ir.item(node, k)) for k in range(len(node.spec))]
+        found = node.op.joint(node).pull(given, [arg in reached for arg in node.inputs])
+        yield from ((arg, term) for arg, term in zip(node.inputs, found, strict=True) if term is not None)
+    elif node in bars and not (node.op is ITEM and node.inputs[0].op.joint is not None):
+        for source, edge in edges_into(node, reached):
+            yield source, edge.transpose().apply(bars[node])
 
 
 def _name_after(derivative: Node, node: Node, suffix: str, order: list[Node]) -> None:
@@ -599,7 +683,10 @@ def _lazy_product(second: Edge, first: Edge) -> Map:
     def backward(y: Node) -> Node:
         return first.transpose().apply(second.transpose().apply(y))
 
-    words = f"{first.describe()} → {second.describe()}"
+    def words(name: Naming, flipped: bool) -> str:
+        way = [second.transpose(), first.transpose()] if flipped else [first, second]
+        return " → ".join(edge.describe(name) for edge in way)
+
     like = _held(second, first)
     return Map(forward, backward, first.source, second.target, words, like, algebraic=False)
 
@@ -611,7 +698,10 @@ def _lazy_sum(one: Edge, two: Edge) -> Map:
     def backward(y: Node) -> Node:
         return one.transpose().apply(y) + two.transpose().apply(y)
 
-    words = f"({one.describe()}) + ({two.describe()})"
+    def words(name: Naming, flipped: bool) -> str:
+        left, right = (edge.transpose().describe(name) if flipped else edge.describe(name) for edge in (one, two))
+        return f"2 ({left})" if left == right else f"({left}) + ({right})"
+
     algebraic = one.is_algebraic and two.is_algebraic
     return Map(forward, backward, one.source, one.target, words, _held(one, two), algebraic=algebraic)
 
