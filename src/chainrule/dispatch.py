@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import operator
+import sys
+import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +18,9 @@ import numpy as np
 from chainrule import tree
 from chainrule.errors import DtypeError
 from chainrule.ir import CONSTANT, Builder, Node, Program
-from chainrule.llvm.executable import BadIndexError, Executable
+from chainrule.llvm.executable import EvaluationError, Executable
 from chainrule.llvm.plan import Host
-from chainrule.surroundings import Surroundings
+from chainrule.surroundings import Surroundings, line_of
 from chainrule.tracing.array import TracedArray, TracedNumber, lift
 from chainrule.types import Spec
 
@@ -37,8 +40,14 @@ def jit(
 
     The function is traced at its first call for each kind of arguments (structure, shapes and dtypes). Where it
     looks at a value (``if x > 0``, ``int(n)``, a mask), the compiled code computes that value too: if it differs
-    from the one traced, another variant runs, or is traced. Arrays that f takes from its surroundings are read at
-    every call. Strings and other objects among the arguments are part of the kind.
+    from the one traced, another variant runs, or is traced. Strings and other objects among the arguments are part
+    of the kind; they are compared with ``==``.
+
+    What f takes from its surroundings (variables of enclosing functions, globals, attributes, arrays and what is in
+    them) is compared at every call, and f is traced again when it has changed; installed packages are taken not to
+    change. A large array costs least as an argument, or when it is read-only (``x.setflags(write=False)``).
+    A function that does not do the same twice, with random numbers of its own for instance, runs uncompiled, with a
+    warning. So does one that meets an error: it raises what it raises without jit.
 
     Sums are added in blocks with compensation (float32 in float64), and elementary functions come from the C
     library, so the last digits may differ from NumPy's. Compiled code gives no floating-point warnings.
@@ -72,8 +81,8 @@ class Jitted:
         self.families: dict[Any, Family] = {}
         self._plain = not self.static_argnums and not self.static_argnames
         self._integers: dict[int, set[int]] = {}
-        self._impure: str | None = None
-        functools.update_wrapper(self, f)
+        self.impure = False
+        functools.update_wrapper(self, f, updated=())  # attributes of a callable object are not this one's
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the variant that fits; trace and compile one if there is none."""
@@ -92,40 +101,59 @@ class Jitted:
                     return family.call(args, args, kwargs)
         return self._call(args, kwargs)
 
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """Return the method of an object, if the function is defined in a class."""
+        return self if instance is None else types.MethodType(self, instance)
+
+    def __reduce__(self) -> Any:
+        """Pickle by name where the name leads here, else with the function; what was compiled stays behind."""
+        name = getattr(self, "__qualname__", "")
+        try:
+            if operator.attrgetter(name)(sys.modules[self.__module__]) is self:
+                return name
+        except (AttributeError, KeyError):
+            pass
+        return Jitted, (self.f, tuple(self.static_argnums), tuple(self.static_argnames))
+
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         statics, dynamic = self._split(args, kwargs)
         leaves, structure = tree.flatten(dynamic)
         kinds: list[Any] = []
         values: list[Any] = []
+        places: list[int] = []
+        objects: list[Any] = []
         is_flat = self._plain and not kwargs and len(leaves) == len(args)
         for k, leaf in enumerate(leaves):
-            if isinstance(leaf, TracedArray):
+            if isinstance(leaf, TracedArray) or (type(leaf) is int and not -(2**63) <= leaf < 2**63):
                 return self.f(*args, **kwargs)
             if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "biufc":
+                if type(leaf) not in _ARRAYS:
+                    return self.f(*args, **kwargs)  # masked arrays and matrices have rules of their own
                 kinds += leaf.dtype, leaf.shape
-                values.append(leaf)
                 is_flat &= type(leaf) is np.ndarray
             elif isinstance(leaf, np.generic) and leaf.dtype.kind in "biufc":
                 kinds.append(type(leaf))
-                values.append(leaf)
                 is_flat &= type(leaf) in _SCALARS
-            elif type(leaf) is float or (type(leaf) is int and self._is_input(k, leaf)):
+            elif type(leaf) in (float, complex) or (type(leaf) is int and self._is_input(k, leaf)):
                 kinds.append(type(leaf))
-                values.append(leaf)
                 is_flat &= type(leaf) is float
             else:
                 kinds.append((type(leaf), leaf))
+                objects.append(leaf)
                 is_flat = False
-        key = tuple(kinds) if is_flat else (structure, statics, tuple(kinds))
+                continue
+            values.append(leaf)
+            places.append(k)
+        key = (
+            tuple(kinds) if is_flat else (structure, statics, tuple(type(value) for _, value in statics), tuple(kinds))
+        )
         try:
             family = self.families.get(key)
         except TypeError:
-            wrong = next(leaf for leaf in (*leaves, *(value for _, value in statics)) if not _is_hashable(leaf))
-            raise DtypeError(
-                f"jit: an argument of type {type(wrong).__name__} is neither an array nor hashable"
-            ) from None
+            raise _unhashable(objects, statics) from None
         if family is None:
-            family = self.families[key] = Family(self, structure, kinds)
+            objects += [value for _, value in statics]
+            family = self.families[key] = Family(self, structure, kinds, places, objects)
         return family.call(values, args, kwargs)
 
     def inspect(self) -> Report:
@@ -141,19 +169,39 @@ class Jitted:
     def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[tuple[Any, Any], ...], Any]:
         if self._plain:
             return (), (args, kwargs)
-        static = tuple((k, arg) for k, arg in enumerate(args) if k in self.static_argnums)
-        named = tuple(sorted((name, value) for name, value in kwargs.items() if name in self.static_argnames))
-        rest = tuple(None if k in self.static_argnums else arg for k, arg in enumerate(args))
+        places = self._statics(args)
+        static = tuple((k, arg) for k, arg in enumerate(args) if k in places)
+        named = tuple((name, kwargs[name]) for name in sorted(self.static_argnames) if name in kwargs)
+        rest = tuple(None if k in places else arg for k, arg in enumerate(args))
         return (*static, *named), (rest, {k: v for k, v in kwargs.items() if k not in self.static_argnames})
+
+    def _statics(self, args: tuple[Any, ...]) -> set[int]:
+        """Return the positions of static arguments, counted from the front."""
+        return {k + len(args) if k < 0 else k for k in self.static_argnums}
 
     def merge(self, rest: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return arguments with the static ones in their places again."""
         new_args, new_kwargs = rest
-        new_args = tuple(args[k] if k in self.static_argnums else arg for k, arg in enumerate(new_args))
+        places = self._statics(args)
+        new_args = tuple(args[k] if k in places else arg for k, arg in enumerate(new_args))
         return new_args, new_kwargs | {name: kwargs[name] for name in self.static_argnames if name in kwargs}
 
 
 _SCALARS = {float, np.float64, np.float32, np.int64, np.bool_}
+_ARRAYS = {np.ndarray, np.memmap}
+
+
+def _unhashable(objects: Sequence[Any], statics: Sequence[tuple[Any, Any]]) -> DtypeError:
+    for name, value in statics:
+        if not _is_hashable(value):
+            which = name if isinstance(name, str) else f"number {name}"
+            advice = "give a tuple instead of a list, or leave the argument out of the static ones"
+            return DtypeError(
+                f"jit: static argument {which}, of type {type(value).__name__}, is not hashable; {advice}"
+            )
+    wrong = next(each for each in objects if not _is_hashable(each))
+    kind = f"an array of {wrong.dtype}" if isinstance(wrong, np.ndarray) else f"of type {type(wrong).__name__}"
+    return DtypeError(f"jit: an argument is {kind}, neither an array of numbers nor hashable; let f close over it")
 
 
 def _is_hashable(value: Any) -> bool:
@@ -180,22 +228,26 @@ class Fork:
 class Family:
     """The variants for one kind of arguments."""
 
-    def __init__(self, owner: Jitted, structure: Any, kinds: Sequence[Any]) -> None:
+    def __init__(
+        self, owner: Jitted, structure: Any, kinds: Sequence[Any], places: Sequence[int], objects: Sequence[Any]
+    ) -> None:
         self.owner = owner
         self.structure = structure
         self.kinds = tuple(kinds)
+        self.places = frozenset(places)
+        self.objects = objects
         self.root = Fork()
         self.variants: list[Variant] = []
-        self.given_up = False
+        self.given_up = owner.impure
         self._only: Variant | None = None  # the one variant of a function that looks at nothing
 
     def call(self, values: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return the result, by the variant that fits."""
         only = self._only
-        if only is not None and only.surroundings.same():
+        if only is not None and only.surroundings.changed() is None:
             try:
                 return only.run(values)
-            except BadIndexError:
+            except EvaluationError:  # which the function may expect, and handle
                 return self.owner.f(*args, **kwargs)
         if self.given_up:
             return self.owner.f(*args, **kwargs)
@@ -204,11 +256,11 @@ class Family:
     def _find(self, values: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         variant = self.root.latest
         for _ in range(len(self.variants)):
-            if variant is None or not variant.surroundings.same():
+            if variant is None or variant.surroundings.changed() is not None:
                 break
             try:
                 found = variant.code(values)
-            except (BadIndexError, ArithmeticError, ValueError, IndexError):
+            except EvaluationError:
                 break  # perhaps this course of the program is not that of these values
             fork: Fork | None = self.root
             for (_, key), value in zip(variant.guards, found[variant.count :], strict=True):
@@ -230,18 +282,22 @@ class Family:
             return self._trace_anew(values, args, kwargs)
 
     def _trace_anew(self, values: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        variant = Variant(self.owner, self.structure, values, args, kwargs)
+        variant = Variant(self, values, args, kwargs)
+        if variant.is_nested:
+            return self.owner.f(*args, **kwargs)  # part of an outer trace, which must see what happens here
         if not self.variants:
-            other = Variant(self.owner, self.structure, values, args, kwargs)
+            other = Variant(self, values, args, kwargs)
+            changed = variant.surroundings.changed()
             difference = variant.difference(other)
+            if changed is not None:
+                where = line_of(self.owner.f, changed)
+                difference = f"it changes {changed}{f', at {where}' if where else ''}"
             if difference is not None:
-                name = getattr(self.owner, "__name__", "the function")
-                warnings.warn(
-                    f"jit: {name} does not do the same twice for the same arguments ({difference}); it runs "
-                    "uncompiled. Give it random numbers, times and the like as arguments",
-                    stacklevel=7,
+                _warn(
+                    f"jit: {self.name} does not do the same twice for the same arguments ({difference}); it runs "
+                    "uncompiled. Give it random numbers, times and the like as arguments, and return what it computes"
                 )
-                self.given_up = True
+                self.given_up = self.owner.impure = True
                 return self.owner.f(*args, **kwargs)
         fork = self.root
         forks = [fork]
@@ -249,29 +305,43 @@ class Family:
             fork = fork.ways.setdefault(key, Fork())
             forks.append(fork)
         known = fork.latest
-        if known is not None and not known.surroundings.same():
+        if known is not None and known.surroundings.changed() is None:  # it failed on these values
+            return self.owner.f(*args, **kwargs)
+        if known is not None and known.difference(variant, strictly=True) is None:  # it reads new contents as it is
+            known.surroundings, variant = variant.surroundings, known
+        else:
             self.variants = [each for each in self.variants if each is not known]
-        elif known is not None:  # it failed on these values, which is the function's own doing
-            return self.owner.f(*args, **kwargs)
-        if len(self.variants) >= MAX_VARIANTS:
-            warnings.warn(
-                f"jit: {getattr(self.owner, '__name__', 'the function')} took {MAX_VARIANTS} different courses for one "
-                "kind of arguments; it runs uncompiled from now on",
-                stacklevel=7,
-            )
-            self.given_up = True
-            self.variants, self.root, self._only = [], Fork(), None
-            return self.owner.f(*args, **kwargs)
-        variant.compile()
-        variant.forks = forks
+            if len(self.variants) >= MAX_VARIANTS:
+                _warn(
+                    f"jit: {self.name} took {MAX_VARIANTS} different courses for one kind of arguments; it runs "
+                    "uncompiled from now on"
+                )
+                self.given_up = True
+                self.variants, self.root, self._only = [], Fork(), None
+                return self.owner.f(*args, **kwargs)
+            variant.compile()
+            variant.forks = forks
+            self.variants.append(variant)
         for each in forks:
             each.latest = variant
-        self.variants.append(variant)
         self._only = variant if not variant.guards else None
         try:
             return variant.build(variant.code(values))
-        except BadIndexError:
+        except EvaluationError:  # which the function may expect, and handle
             return self.owner.f(*args, **kwargs)
+
+    @property
+    def name(self) -> str:
+        """Name of the function, for messages."""
+        return getattr(self.owner, "__name__", "the function")
+
+
+def _warn(message: str) -> None:
+    """Warn at the line that called the jitted function."""
+    frame, depth = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__") == __name__:
+        frame, depth = frame.f_back, depth + 1
+    warnings.warn(message, stacklevel=depth)
 
 
 @contextlib.contextmanager
@@ -291,37 +361,39 @@ class Variant:
 
     code: Executable
 
-    def __init__(
-        self, owner: Jitted, structure: Any, values: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
+    def __init__(self, family: Family, values: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        owner = family.owner
         builder = self.builder = Builder(lazy=True)
         self.inputs: list[Node] = []
         leaves, _ = tree.flatten(owner._split(args, kwargs)[1])
-        rest = iter(values)
-        expected = next(rest, None)
         handles: list[Any] = []
-        for leaf in leaves:
-            if leaf is not expected:
+        for k, leaf in enumerate(leaves):
+            if k not in family.places:
                 handles.append(leaf)
                 continue
             value = leaf if isinstance(leaf, np.ndarray | np.generic) else np.asarray(leaf)[()]
             node = builder.input(Spec.of(value), value, f"x{len(self.inputs)}")
             self.inputs.append(node)
-            kind = TracedNumber if isinstance(leaf, int | float) and not isinstance(leaf, np.generic) else TracedArray
+            kind = (
+                TracedNumber
+                if isinstance(leaf, int | float | complex) and not isinstance(leaf, np.generic)
+                else TracedArray
+            )
             handles.append(kind(builder, node))
-            expected = next(rest, None)
-        new_args, new_kwargs = owner.merge(tree.unflatten(structure, handles), args, kwargs)
+        new_args, new_kwargs = owner.merge(tree.unflatten(family.structure, handles), args, kwargs)
         result = owner.f(*new_args, **new_kwargs)
         builder.verify()
         found, self.structure = tree.flatten(result)
         self.leaves = [None if isinstance(leaf, TracedArray) else leaf for leaf in found]
-        self.numbers = [isinstance(leaf, TracedNumber) for leaf in found if isinstance(leaf, TracedArray)]
+        self.forms = [_form(leaf) for leaf in found if isinstance(leaf, TracedArray)]
         self.outputs = [lift(builder, leaf) for leaf in found if isinstance(leaf, TracedArray)]
+        builder.open = False
         self.guards = [(node, _key(value)) for node, value in builder.guards.items() if node.op is not CONSTANT]
         self.count = len(self.outputs)
         self.forks: list[Fork] = []
-        self.surroundings = Surroundings(owner.f, builder)
-        self._alone = self.count == 1 and self.structure.num_nodes == 1 and not any(self.numbers)
+        self.is_nested = any(isinstance(node.binding, TracedArray) for _, node, _ in builder.captured.values())
+        self.surroundings = Surroundings(owner.f, family.objects)
+        self._alone = self.count == 1 and self.structure.num_nodes == 1 and not any(self.forms)
 
     def compile(self) -> None:
         """Compile it, and forget the values of the trace."""
@@ -339,19 +411,24 @@ class Variant:
         """Return the result in the function's own structure."""
         if self._alone:
             return values[0]
-        rest = iter(zip(values, self.numbers, strict=False))
+        rest = iter(zip(values, self.forms, strict=False))
         leaves = []
         for leaf in self.leaves:
             if leaf is None:
-                value, is_number = next(rest)
-                leaves.append(value.item() if is_number else value)
+                value, form = next(rest)
+                leaves.append(value if form is None else form(value))
             else:
                 leaves.append(leaf.copy() if isinstance(leaf, np.ndarray) else leaf)
         return tree.unflatten(self.structure, leaves)
 
-    def difference(self, other: Variant) -> str | None:
-        """Return what another trace of the same call did differently, in words; None where nothing."""
-        if self.structure != other.structure:
+    def difference(self, other: Variant, strictly: bool = False) -> str | None:
+        """Return what another trace of the same call did differently, in words; None where nothing.
+
+        Arrays that are captured may differ if they hold the same, unless `strictly`.
+        """
+        if self.structure != other.structure or [type(form) for form in self.forms] != [
+            type(form) for form in other.forms
+        ]:
             return "it returned another structure"
         ends = [[*each.outputs, *(node for node, _ in each.guards)] for each in (self, other)]
         nodes = [Program(tuple(each.inputs), tuple(end), each.builder).nodes
@@ -361,15 +438,44 @@ class Variant:
             same = one.op.name == two.op.name and one.spec == two.spec
             same &= [places[0][arg] for arg in one.inputs] == [places[1][arg] for arg in two.inputs]
             if same and one.op is CONSTANT:
-                same = (one.binding is not None and one.binding is two.binding) or _equal(one.value, two.value)
+                bound = one.binding is not None and one.binding is two.binding
+                loose = not strictly or (one.binding is None and two.binding is None)
+                same = bound or (loose and _equal(one.value, two.value))
+            if same and one.op.family == "control":
+                same = _same_bodies(one, two)
             if not same:
-                return f"at {one.origin or two.origin}" if one.origin or two.origin else "in the constants it uses"
+                user = next((node for node in nodes[0] if one in node.inputs and node.origin), one)
+                where = one.origin or user.origin or two.origin
+                return f"at {where}" if where else "in the constants it uses"
         if len(nodes[0]) != len(nodes[1]):
             return "it took another course"
         plain = [(a, b) for a, b in zip(self.leaves, other.leaves, strict=True) if a is not None or b is not None]
         if not all(_equal(a, b) for a, b in plain):
             return "in what it returned"
         return None
+
+
+def _same_bodies(one: Node, two: Node) -> bool:
+    """Whether the bodies of two loops do the same, with the same numbers."""
+    for bodies in zip(one.params["control"].bodies, two.params["control"].bodies, strict=True):
+        nodes = [body.nodes for body in bodies]
+        if len(nodes[0]) != len(nodes[1]):
+            return False
+        for each, other in zip(*nodes, strict=True):
+            if each.op.name != other.op.name or each.spec != other.spec:
+                return False
+            if each.op is CONSTANT and not _equal(each.value, other.value):
+                return False
+            if each.op.family == "control" and not _same_bodies(each, other):
+                return False
+    return True
+
+
+def _form(leaf: TracedArray) -> Callable[[Any], Any] | None:
+    """Return what makes a compiled result what the function returned: a Python number, an array without axes."""
+    if isinstance(leaf, TracedNumber):
+        return operator.methodcaller("item")
+    return np.asarray if not leaf.shape and not leaf.is_scalar else None
 
 
 def _equal(one: Any, two: Any) -> bool:
@@ -467,6 +573,7 @@ _WORDS = {
     "Multiply": "products",
     "Spread": "scatters",
     "Run": "running sums",
+    "Factor": "factorizations",
     "Check": "index checks",
 }
 

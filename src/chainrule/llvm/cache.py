@@ -12,10 +12,13 @@ import os
 import stat
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 LIMIT = 256 << 20
 """Bytes from which the oldest files are removed."""
+ABANDONED = 3600
+"""Seconds after which an unfinished file is nobody's any more."""
 
 
 def folder() -> Path | None:
@@ -83,22 +86,30 @@ def save(name: str, code: bytes) -> None:
     place = folder()
     if place is None:
         return
+    temporary: Path | None = None
     try:
-        handle, temporary = tempfile.mkstemp(dir=place, suffix=".tmp")
+        handle, path = tempfile.mkstemp(dir=place, suffix=".tmp")
+        temporary = Path(path)
         with os.fdopen(handle, "wb") as file:
             file.write(hashlib.sha256(code).digest() + code)
-        Path(temporary).replace(place / f"{name}.o")
+        temporary.replace(place / f"{name}.o")
         _prune(place)
     except OSError:
-        return
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def _prune(place: Path) -> None:
+    """Remove the files that were not used for longest, and what writers that were killed have left."""
     files = []
-    for path in place.glob("*.o"):
+    for path in place.iterdir():
         with contextlib.suppress(OSError):
             found = path.stat()
-            files.append((found.st_mtime, found.st_size, path))
+            if path.suffix == ".o":
+                files.append((found.st_mtime, found.st_size, path))
+            elif path.suffix == ".tmp" and found.st_mtime < time.time() - ABANDONED:
+                path.unlink()
     total = sum(size for _, size, _ in files)
     for _, size, path in sorted(files):
         if total <= LIMIT:

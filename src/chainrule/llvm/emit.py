@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import platform
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from chainrule.types import Shape
 TYPES = {np.dtype(name): kind for name, kind in
          {"float64": "double", "float32": "float", "int64": "i64", "bool": "i1"}.items()}  # fmt: skip
 """LLVM type of an element, for the dtypes that have machine code; a bool takes a byte in memory."""
+
+APART = 8
+"""Elements by which an address is ahead of the loop from which it has a pointer of its own."""
 
 Value = str
 Operands = Sequence[Value]
@@ -51,10 +55,11 @@ class Body:
         self.variables: list[str] = []
         self.slots = slots  # nodes in memory, and the pointers to them
         self.declared = declared
-        self.memo: dict[tuple[Node, Place], Value] = {}
+        self.memo: dict[tuple[Any, Any], Any] = {}  # elements by node and place, quotients by index and divisor
         self.ranges = Ranges()
         self.cuts: dict[str, set[int]] = {}
         self.unflattened = False
+        self.begin: Callable[[Node, int], Value] | None = None
         self._count = 0
         self._prefix = prefix
 
@@ -110,10 +115,13 @@ class Body:
         if known is not None:
             return known
         self.unflattened = True
-        value = self.integer(index)
-        quotient = self.let(f"udiv i64 {value}, {by}")
-        remainder = self.let(f"urem i64 {value}, {by}")
-        return Index(0, ((quotient, 1),)), Index(0, ((remainder, 1),))
+        found = self.memo.get((index, by))  # once, so that equal places stay equal
+        if found is None:
+            value = self.integer(index)
+            quotient = self.let(f"udiv i64 {value}, {by}")
+            remainder = self.let(f"urem i64 {value}, {by}")
+            found = self.memo[index, by] = Index(0, ((quotient, 1),)), Index(0, ((remainder, 1),))
+        return found
 
     def flat(self, place: Place, shape: Shape) -> Index:
         """Return the position in C order."""
@@ -201,19 +209,55 @@ class Body:
         """Return the element of a node at a place."""
         if node.op is ir.CONSTANT and not node.shape:
             return literal(node.value, TYPES[node.dtype])
-        if isinstance(place, Flat) and (node.ndim == 1 or not place.position.terms):
-            place = self.unflatten(place)
-        key = (node, place)
+        key = node, self._usual(node, place)
         value = self.memo.get(key)
         if value is None:
-            value = self._load(node, place) if node in self.slots else self.compute(node, place)
+            value = self._load(node, place) if node in self.slots else self._compute_in_order(node, place)
             self.memo[key] = value
         return value
 
+    def _compute_in_order(self, node: Node, place: Place) -> Value:
+        """Compute what an element depends on before it, so that chains of any length do not nest."""
+        stack = [(node, place)]
+        while True:
+            top, at = stack[-1]
+            missing = []
+            if isinstance(top.op.lower, str):
+                for arg in top.inputs:
+                    if arg in self.slots or (arg.op is ir.CONSTANT and not arg.shape):
+                        continue
+                    where = self.projected(at, top.shape, arg.shape)
+                    if (arg, self._usual(arg, where)) not in self.memo:
+                        missing.append((arg, where))
+            if missing:
+                stack += missing
+                continue
+            value = self.memo.get((top, self._usual(top, at)))
+            if value is None:
+                value = self.compute(top, at)
+                self.remember(top, at, value)
+            stack.pop()
+            if not stack:
+                return value
+
+    def remember(self, node: Node, place: Place, value: Value) -> None:
+        """Note the element of a node at a place, for those that need it at the same place."""
+        self.memo[node, self._usual(node, place)] = value
+
+    def _usual(self, node: Node, place: Place) -> Place:
+        """Return a place in the form that equal places share."""
+        if isinstance(place, Flat) and (node.ndim == 1 or not place.position.terms):
+            return self.unflatten(place)
+        return place
+
     def _load(self, node: Node, place: Place) -> Value:
         kind, memory = TYPES[node.dtype], memory_type(node)
-        offset = self.integer(self.flat(place, node.shape))
-        pointer = self.let(f"getelementptr inbounds {memory}, ptr {self.slots[node]}, i64 {offset}")
+        position = self.flat(place, node.shape)
+        if self.begin is not None and position.terms and position.constant >= APART:
+            base, position = self.begin(node, position.constant), position - position.constant
+        else:
+            base = self.slots[node]
+        pointer = self.let(f"getelementptr inbounds {memory}, ptr {base}, i64 {self.integer(position)}")
         value = self.let(f"load {memory}, ptr {pointer}")
         return self.let(f"icmp ne i8 {value}, 0") if kind == "i1" else value
 
@@ -249,6 +293,8 @@ class Body:
         operands = [self.cast(value, kind, common) for value, kind in zip(operands, kinds, strict=True)]
         if lower == "power" and (special := self._constant_power(node, operands[0], common)):
             return special
+        if lower == "scale" and any(map(_is_plain, node.inputs)):
+            lower = "multiply"
         return SCALAR[lower](self, common, operands)  # type: ignore[index]
 
     def _product(self, node: Node, product: Product, place: Place) -> Value:
@@ -321,8 +367,18 @@ class Body:
         if kind == "i64":
             return self.let(f"sitofp i64 {value} to {to}")
         if to == "i64":
-            return self.call("i64", f"llvm.fptosi.sat.i64.{_suffix(kind)}", (kind, value))
+            return self._truncated(value, kind)
         return self.let(f"{'fpext' if to == 'double' else 'fptrunc'} {kind} {value} to {to}")
+
+    def _truncated(self, value: Value, kind: str) -> Value:
+        """Return a floating-point number as an integer; NaN and what is too large as this processor's C code does."""
+        if platform.machine() not in ("x86_64", "AMD64"):
+            return self.call("i64", f"llvm.fptosi.sat.i64.{_suffix(kind)}", (kind, value))
+        size = intrinsic("fabs")(self, kind, [value])
+        fits = self.let(f"fcmp olt {kind} {size}, {literal(2.0**63, kind)}")
+        safe = self.let(f"select i1 {fits}, {kind} {value}, {kind} {literal(0.0, kind)}")
+        whole = self.let(f"fptosi {kind} {safe} to i64")
+        return self.let(f"select i1 {fits}, i64 {whole}, i64 {-(2**63)}")
 
 
 def is_simple_power(node: Node) -> bool:
@@ -331,6 +387,11 @@ def is_simple_power(node: Node) -> bool:
     if exponent.op is not ir.CONSTANT or exponent.shape or node.dtype.kind != "f":
         return False
     return float(exponent.value) in (-1.0, 0.5, 1.0, 2.0, 3.0, 4.0)
+
+
+def _is_plain(node: Node) -> bool:
+    """Whether a factor is a number written into the code that is neither 0 nor infinite nor NaN."""
+    return node.op is ir.CONSTANT and not node.shape and bool(np.isfinite(node.value)) and bool(node.value != 0)
 
 
 def memory_type(node: Node) -> str:
@@ -414,7 +475,9 @@ def scale(body: Body, kind: str, v: Operands) -> Value:
     product = body.let(f"fmul {kind} {v[0]}, {v[1]}")
     zeros = [body.let(f"fcmp oeq {kind} {each}, {literal(0.0, kind)}") for each in v]
     either = body.let(f"or i1 {zeros[0]}, {zeros[1]}")
-    return body.let(f"select i1 {either}, {kind} {literal(0.0, kind)}, {kind} {product}")
+    undefined = body.let(f"fcmp uno {kind} {product}, {product}")  # others keep the sign of their zeros
+    nothing = body.let(f"and i1 {undefined}, {either}")
+    return body.let(f"select i1 {nothing}, {kind} {literal(0.0, kind)}, {kind} {product}")
 
 
 def _choose(compare: str, nan_of: int) -> Rule:
@@ -463,6 +526,8 @@ def _is_infinite(compare: str, whole: str) -> Rule:
 
 
 def _signbit(body: Body, kind: str, v: Operands) -> Value:
+    if kind == "i1":
+        return "false"
     integer = "i64" if kind in ("double", "i64") else "i32"
     bits = v[0] if kind == "i64" else body.let(f"bitcast {kind} {v[0]} to {integer}")
     return body.let(f"icmp slt {integer} {bits}, 0")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import platform
 import re
 import threading
@@ -14,6 +15,8 @@ from typing import Any
 import llvmlite
 import llvmlite.binding as llvm
 import scipy.linalg.cython_blas
+import scipy.linalg.cython_lapack
+from llvmlite.binding.newpassmanagers import NewPassManager
 
 from chainrule.llvm import cache
 from chainrule.llvm.module import Module
@@ -22,8 +25,11 @@ LARGE_STRAIGHT = 6_000
 """Instructions of straight-line code from which LLVM spends no time on optimisation: its passes are quadratic."""
 
 _LOCK = threading.RLock()
+if hasattr(os, "register_at_fork"):  # the thread that holds it may be in the parent
+    os.register_at_fork(after_in_child=lambda: globals().update(_LOCK=threading.RLock()))
 _VECTOR_MARK = re.compile(r"#vec_(\w+)_(\d)#")
-_BLAS = ("dgemm", "sgemm", "dgemv", "sgemv")
+_BLAS = ("dgemm", "sgemm", "dgemv", "sgemv", "dtrsm", "strsm")
+_LAPACK = ("dgetrf", "sgetrf", "dgetri", "sgetri", "dpotrf", "spotrf")
 
 
 @dataclass(slots=True)
@@ -88,7 +94,10 @@ def _optimized(text: str) -> tuple[Any, Any]:
         options = llvm.create_pipeline_tuning_options(speed_level=1 if straight else 3)
         options.loop_vectorization = options.slp_vectorization = not straight
         builder = llvm.create_pass_builder(machine, options)
-        builder.getModulePassManager().run(module, builder)
+        manager = builder.getModulePassManager()
+        manager.run(module, builder)
+        NewPassManager._dispose(manager)  # llvmlite 0.50's own close() frees nothing: its first base class hides this
+        manager.detach()
     return module, machine
 
 
@@ -97,8 +106,10 @@ def _prepare() -> bool:
     """Make LLVM and the libraries ready; return whether glibc's vector functions are there."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    for name in _BLAS:
-        llvm.add_symbol(f"chainrule_{name}", _pointer(scipy.linalg.cython_blas.__pyx_capi__[name]))
+    for library, names in ((scipy.linalg.cython_blas, _BLAS), (scipy.linalg.cython_lapack, _LAPACK)):
+        for name in names:
+            llvm.add_symbol(f"chainrule_{name}", _pointer(library.__pyx_capi__[name]))
+    llvm.add_symbol("chainrule_blas_threads", _set_threads())
     if platform.system() == "Linux" and platform.machine() == "x86_64":
         try:
             llvm.load_library_permanently("libmvec.so.1")
@@ -106,6 +117,32 @@ def _prepare() -> bool:
             return False
         return llvm.address_of_symbol("_ZGVdN4v_tanh") is not None
     return False
+
+
+def _set_threads() -> int:
+    """Return the address of a function that sets how many threads BLAS uses and returns how many it used.
+
+    It is OpenBLAS's own, found where SciPy's copy of the library lies; elsewhere it does nothing.
+    """
+    for name in _libraries("openblas"):
+        if "numpy" not in name:  # which has a copy of its own
+            function = getattr(ctypes.CDLL(name), "openblas_set_num_threads_local", None)
+            if function is not None:
+                return int(ctypes.cast(function, ctypes.c_void_p).value or 0)
+    return int(ctypes.cast(_KEEP_THREADS, ctypes.c_void_p).value or 0)
+
+
+_KEEP_THREADS = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(lambda _: 1)
+
+
+def _libraries(word: str) -> list[str]:
+    """Return the shared libraries of this process whose path holds a word, where the system tells."""
+    try:
+        with open("/proc/self/maps", encoding="utf-8") as maps:
+            paths = {line.split(maxsplit=5)[5].strip() for line in maps if line.count(" ") >= 5 and word in line}
+    except OSError:
+        return []
+    return sorted(path for path in paths if ".so" in path)
 
 
 def _pointer(capsule: Any) -> int:

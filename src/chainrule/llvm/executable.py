@@ -16,8 +16,10 @@ from chainrule.ir import Node
 from chainrule.llvm import threads
 from chainrule.llvm.emit import TYPES
 from chainrule.llvm.engine import Code, compile_module
+from chainrule.llvm.loops import Compiled
 from chainrule.llvm.module import Action, Module, Native, Shared
 from chainrule.llvm.plan import Host, Loop, Plan, Straight, plan
+from chainrule.ops.control import Results, pullback
 
 SMALL = 8192
 """Bytes up to which inputs and results are copied through the arena."""
@@ -38,12 +40,15 @@ address_of = _fast_address if _fast_address(_PROBE) == _address(_PROBE) else _ad
 """Return where an array's first element is."""
 
 
-class BadIndexError(Exception):
-    """An index array holds what is no index; NumPy says which."""
+class EvaluationError(Exception):
+    """An index array holds what is no index, or NumPy could not evaluate an op; run by NumPy, the function says why."""
 
 
 class Executable:
     """A compiled program. Calls are thread-safe: each thread has an arena of its own.
+
+    Where it is `pointed`, it is the body of a loop, which reads inputs and writes outputs where the table of pointers
+    says.
 
     Attributes:
         inputs: Nodes that a call gives values.
@@ -54,7 +59,7 @@ class Executable:
         code: The machine code; None where there is none.
     """
 
-    def __init__(self, inputs: Sequence[Node], outputs: Sequence[Node]) -> None:
+    def __init__(self, inputs: Sequence[Node], outputs: Sequence[Node], pointed: bool = False) -> None:
         start = time.perf_counter()
         self.inputs, self.outputs = tuple(inputs), tuple(outputs)
         self.plan: Plan = plan(self.outputs)
@@ -62,22 +67,24 @@ class Executable:
         self.constants = [node for node in nodes if node.op is ir.CONSTANT and node.shape]
         kept = [node for node in nodes if node in self.plan.kept and not isinstance(node.spec, tuple)]
         self.fresh = [
-            node for node in dict.fromkeys(self.outputs) if node in self.plan.kept and _bytes(node) > SMALL
+            node for node in dict.fromkeys(self.outputs) if node in self.plan.kept and (pointed or _bytes(node) > SMALL)
         ]  # results that are written into arrays of the caller
         self.offsets, self.arena_bytes = _arrange(self.plan, kept, set(self.fresh), set(self.outputs))
         for node in self.inputs:
-            if is_staged(node):
+            if is_staged(node) and not pointed:
                 self.offsets[node] = self.arena_bytes
                 self.arena_bytes += _rounded(_bytes(node))
         memory = [*self.inputs, *self.constants, *kept]
-        pointed = [node for node in memory if node not in self.offsets]
-        self.slots = {node: k for k, node in enumerate(pointed, start=1)} | dict.fromkeys(self.offsets, 0)
-        self.pointers = len(pointed) + 1
+        apart = [node for node in memory if node not in self.offsets]
+        self.slots = {node: k for k, node in enumerate(apart, start=1)} | dict.fromkeys(self.offsets, 0)
+        self.pointers = len(apart) + 1
         self.seen = {*self.inputs, *self.outputs}  # what Python reads or writes
+        self.swept: set[Node] = set()  # loops that a reverse sweep goes through
         for step in self.plan.steps:
             if isinstance(step, Host):
                 self.seen |= {step.node, *step.node.inputs}
-        self.threads = threads.count()
+                self.swept.update(arg for arg in step.node.inputs if step.node.op is pullback)
+        self.threads = 1 if pointed else threads.count()
         native = {node: k for node, k in self.slots.items() if node.dtype in TYPES}
         module = Module(native, self.offsets, self.threads)
         module.slot_count = self.pointers
@@ -102,12 +109,22 @@ class Executable:
         """Return the outputs for inputs of the traced shapes and dtypes: arrays that belong to the caller.
 
         Raises:
-            BadIndexError: an index array holds what is no index.
+            EvaluationError: an index array holds what is no index, or NumPy raised an error.
         """
-        frame = getattr(self._local, "frame", None)
-        if frame is None:
-            frame = self._local.frame = Frame(self)
-        return frame.run(args)
+        local = self._local.__dict__
+        frame = local.pop("frame", None) or Frame(self)  # a call inside a call, from an op that NumPy runs, has its own
+        try:
+            return frame.run(args)
+        finally:
+            local["frame"] = frame
+
+    def take(self) -> Frame:
+        """Return memory of this thread that is not in use."""
+        return self._local.__dict__.pop("frame", None) or Frame(self)
+
+    def give(self, frame: Frame) -> None:
+        """Take memory back that is no longer in use."""
+        self._local.__dict__["frame"] = frame
 
 
 def is_staged(node: Node) -> bool:
@@ -163,9 +180,10 @@ class Frame:
             for stage, arg in zip(self.staged, args):  # noqa: B905 - the check costs time
                 stage[...] = arg
             if function(self.address):
-                raise BadIndexError
+                raise EvaluationError
             return [place.copy() if shape else place[()] for place, shape in places]
-        code, table, values = self.code, self.table, self.values
+        code, table = self.code, self.table
+        values = dict(self.values)  # those of this call alone: nothing of the caller's is kept
         for k, stage in enumerate(self.staged):
             if stage is not None:
                 stage[...] = args[k]
@@ -185,30 +203,50 @@ class Frame:
         for function, action in code.actions:
             if type(action) is Native:
                 if function(self.address):
-                    raise BadIndexError
+                    raise EvaluationError
             elif type(action) is Shared:
                 threads.share(functools.partial(function, self.address), action.size, code.threads)
             else:
-                self._host(action.node)  # type: ignore[union-attr]
+                node = action.node  # type: ignore[union-attr]
+                _host(node, values, node in code.swept)
         results = []
         for node, is_fresh in self.results:
             if is_fresh:
-                results.append(values.pop(node))
+                results.append(values[node])
             else:
                 value = values.get(node, node.value)
                 results.append(value.copy() if node.shape else value[()])
         return results
 
-    def _host(self, node: Node) -> None:
-        values = self.values
-        args = [_scalar(values[arg]) if arg in values else arg.value for arg in node.inputs]
+
+def _host(node: Node, values: dict[Node, Any], keep: bool) -> None:
+    """Let NumPy evaluate an op; a loop is to `keep` what the reverse sweep through it needs, if there is one."""
+    args = [_scalar(values[arg]) if arg in values else arg.value for arg in node.inputs]
+    try:
         with np.errstate(all="ignore"):
-            result = node.op.evaluate(*args, **node.params)
-        place = values.get(node)
-        if place is None or isinstance(node.spec, tuple):
-            values[node] = result
-        else:
-            place[...] = result
+            if node.op.lower == "control":
+                result = node.op.evaluate(*args, **node.params, engine=BODIES, keep=keep)
+            else:
+                result = node.op.evaluate(*args, **node.params)
+    except Exception as error:
+        raise EvaluationError from error
+    place = values.get(node)
+    if isinstance(result, tuple):
+        values[node] = _owned(result, args)
+    elif place is None:
+        values[node] = result
+    else:
+        place[...] = result
+
+
+def _owned(results: tuple[Any, ...], args: Sequence[Any]) -> tuple[Any, ...]:
+    """Return several results of an op so that none is memory of its arguments, which may be used again."""
+    taken = {id(arg) for arg in args}
+    parts = [
+        part.copy() if isinstance(part, np.ndarray) and (part.base is not None or id(part) in taken) else part
+        for part in results
+    ]
+    return Results.of(parts, getattr(results, "history", None))
 
 
 def _scalar(value: Any) -> Any:
@@ -297,4 +335,7 @@ def _reads(made: Sequence[Node], kept: frozenset[Node]) -> set[Node]:
     return found
 
 
-__all__ = ["BadIndexError", "Executable"]
+BODIES = Compiled(Executable, EvaluationError)
+"""What runs the bodies of loops."""
+
+__all__ = ["EvaluationError", "Executable"]

@@ -15,6 +15,8 @@ from chainrule.types import Shape
 
 SMALL = 4096
 """Multiplications up to which loops are faster than a call of BLAS."""
+THREADED = 1 << 23
+"""Multiplications from which several threads of BLAS are faster than one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,14 @@ class Matrices:
 
     Attributes:
         batch: Lengths of the batch axes, with the strides of a, b and c along each.
+        sums: The same of axes over which products are added.
         rows, inner, columns: Sizes.
         a, b: The factors as views, with their strides along rows (or inner) and inner (or columns).
         c_rows: Stride of the result along its rows; along columns it is 1 (where there is one column, along rows).
     """
 
     batch: tuple[tuple[int, int, int, int], ...]
+    sums: tuple[tuple[int, int, int, int], ...]
     rows: int
     inner: int
     columns: int
@@ -114,37 +118,45 @@ def as_matrices(node: Node, in_memory: Callable[[Node], bool]) -> Matrices | Non
         return None
     a, b = views[0], views[1]
     a_of, b_of = strides
+    sums: list[int] = []
+    while (irregular := _irregular(rows, inner, columns, a_of, b_of, target, sizes)) is not None:
+        irregular.remove(irregular[0])  # as one more axis of the batch, or of the sum
+        label = next(each for each in sizes if each not in (*rows, *inner, *columns, *batch, *sums, *alone))
+        (sums if label not in target else batch).append(label)
     if rows and columns and target[rows[-1]] < target[columns[-1]] and sizes[rows[-1]] > 1 < sizes[columns[-1]]:
         a, b, a_of, b_of, rows, columns = b, a, b_of, a_of, columns, rows  # (a @ b)ᵀ = bᵀ @ aᵀ
-    steps = [
-        _collapsed(group, of, sizes)
-        for group, of in (
-            (rows, a_of),
-            (inner, a_of),
-            (inner, b_of),
-            (columns, b_of),
-            (rows, target),
-            (columns, target),
-        )
-    ]
-    if any(step is None for step in steps):
-        return None
-    a_rows, a_inner, b_inner, b_columns, c_rows, c_columns = (step or 0 for step in steps)
+    groups = ((rows, a_of), (inner, a_of), (inner, b_of), (columns, b_of), (rows, target), (columns, target))
+    a_rows, a_inner, b_inner, b_columns, c_rows, c_columns = (_collapsed(group, of, sizes) or 0 for group, of in groups)
     m, k, n = (math.prod(sizes[label] for label in group) for group in (rows, inner, columns))
     if (n > 1 and c_columns != 1) or (m > 1 and n > 1 and c_rows < n):
         return None
-    small = m * n * k <= SMALL
-    for (first, second), (length, width) in (((a_rows, a_inner), (m, k)), ((b_inner, b_columns), (k, n))):
-        if small:
-            continue
-        if (
-            (first < 1 and length > 1)
-            or (second < 1 and width > 1)
-            or not _is_blas_matrix(first, second, length, width)
-        ):
-            return None
-    spans = tuple((sizes[label], a_of[label], b_of[label], target[label]) for label in batch)
-    return Matrices(spans, m, k, n, a, (a_rows, a_inner), b, (b_inner, b_columns), c_rows if m > 1 else n)
+    if m * n * k > SMALL:
+        for first, second, length, width in ((a_rows, a_inner, m, k), (b_inner, b_columns, k, n)):
+            if (first < 1 and length > 1) or (second < 1 and width > 1):
+                return None
+            if not _is_blas_matrix(first, second, length, width):
+                return None
+    spans, terms = (
+        tuple((sizes[label], a_of.get(label, 0), b_of.get(label, 0), target.get(label, 0)) for label in group)
+        for group in (batch, sums)
+    )
+    return Matrices(spans, terms, m, k, n, a, (a_rows, a_inner), b, (b_inner, b_columns), c_rows if m > 1 else n)
+
+
+def _irregular(
+    rows: list[int],
+    inner: list[int],
+    columns: list[int],
+    a_of: Mapping[int, int],
+    b_of: Mapping[int, int],
+    target: Mapping[int, int],
+    sizes: Mapping[int, int],
+) -> list[int] | None:
+    """Return a group of axes that is not one axis in one of the arrays; None if all are."""
+    for group, arrays in ((rows, (a_of, target)), (columns, (b_of, target)), (inner, (a_of, b_of))):
+        if any(_collapsed(group, of, sizes) is None for of in arrays):
+            return group
+    return None
 
 
 def _collapsed(group: Sequence[int], strides: Mapping[int, int], sizes: Mapping[int, int]) -> int | None:

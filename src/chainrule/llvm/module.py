@@ -6,13 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from chainrule import ir
 from chainrule.ir import Node
-from chainrule.llvm.emit import TYPES, Body
+from chainrule.llvm.emit import TYPES, Body, literal
+from chainrule.llvm.factor import FactorNest, workspace
 from chainrule.llvm.index import Index
 from chainrule.llvm.nests import (
     CheckNest,
     Function,
     LoopNest,
+    Memory,
     Nest,
     Pointers,
     RunNest,
@@ -20,11 +23,26 @@ from chainrule.llvm.nests import (
     combine,
     combine_parts,
 )
-from chainrule.llvm.plan import Check, Host, Loop, Multiply, Plan, Run, Spread, Step, Straight, cost_of, is_reduction
-from chainrule.llvm.product import MultiplyNest
+from chainrule.llvm.plan import (
+    Check,
+    Factor,
+    Host,
+    Loop,
+    Multiply,
+    Plan,
+    Run,
+    Spread,
+    Step,
+    Straight,
+    cost_of,
+    is_reduction,
+)
+from chainrule.llvm.product import CareNest, MultiplyNest, extent
 
 LARGE = 500
 """Elements of straight-line code from which it has a function of its own."""
+STRETCH = 256
+"""Steps of a stretch: LLVM's effort grows faster than a function."""
 LONG = 2000
 """Instructions from which the straight-line code of a stretch goes on in functions of their own."""
 PARALLEL = 1 << 21
@@ -44,6 +62,13 @@ class Shared:
 
     name: str
     size: int
+
+
+@dataclass(slots=True)
+class Care:
+    """A look at the results of a product that threads have shared."""
+
+    node: Node
 
 
 Action = Native | Shared | Host
@@ -75,10 +100,11 @@ class Module:
     slot_count: int = 0
     _buffer_of: dict[Node, int] = field(default_factory=dict)
     _names: dict[str, str] = field(default_factory=dict)
+    _scratch_slot: int | None = None
 
     def add(self, plan: Plan) -> None:
         """Emit all steps of a plan."""
-        stretch: list[Step] = []
+        stretch: list[Step | Care] = []
         work = {node: 1 for node in plan.kept}
         for step in plan.steps:
             if isinstance(step, Host):
@@ -87,17 +113,25 @@ class Module:
                 self.actions.append(step)
             elif isinstance(step, Loop) and self._is_parallel(step, work):
                 self._segment(stretch, plan)
-                stretch = self._share(step)
-                if stretch:
-                    self._finish_shared(stretch[0])  # type: ignore[arg-type]
-                    stretch = []
+                stretch = []
+                nest = self._loop(step, parallel=True)
+                self._share(nest, nest.extent, nest.parts)
+                if nest.parts:
+                    self._finish_shared(step)
+            elif isinstance(step, Multiply) and (parts := self._parts(step)):
+                self._segment(stretch, plan)
+                self._share(MultiplyNest(self.slots, self.declared, step.node, shared=True, care=False), parts)
+                stretch = [Care(step.node)]
             else:
                 stretch.append(step)
+                if len(stretch) >= STRETCH:
+                    self._segment(stretch, plan)
+                    stretch = []
         self._segment(stretch, plan)
 
     # -- stretches of native steps ----------------------------------------------------------------------
 
-    def _segment(self, steps: Sequence[Step], plan: Plan) -> None:
+    def _segment(self, steps: Sequence[Step | Care], plan: Plan) -> None:
         if not steps:
             return
         name = f"segment{len(self.actions)}"
@@ -113,8 +147,10 @@ class Module:
                 continue
             nest = self._nest(step)
             function = self._add_function(nest)
-            arguments = ", ".join(f"ptr {pointers[node]}" for node in function.pointers)
-            if isinstance(step, Check):
+            arguments = ", ".join(f"ptr {self._argument(memory, pointers, body)}" for memory in function.pointers)
+            if isinstance(step, Factor):
+                arguments += f", ptr {self._scratch(step.node, body)}"
+            if isinstance(step, Check | Factor):
                 bad = body.let(f"call i1 @{function.name}({arguments})")
                 go = body.label("go")
                 body.do(f"br i1 {bad}, label %failed, label %{go}")
@@ -126,6 +162,15 @@ class Module:
                  "  ret i32 0", *(["failed:", "  ret i32 1"] if fails else []), "}"]  # fmt: skip
         self.functions.append("\n".join(lines))
         self.actions.append(Native(name))
+
+    def _scratch(self, node: Node, body: Body) -> str:
+        """Return the scratch memory for factorizations: one for all, as large as the largest needs."""
+        if self._scratch_slot is None:
+            self._scratch_slot = self.slot_count + len(self.buffers)
+            self.buffers[self._scratch_slot] = 0
+        self.buffers[self._scratch_slot] = max(self.buffers[self._scratch_slot], workspace(node))
+        at = body.let(f"getelementptr inbounds ptr, ptr %table, i64 {self._scratch_slot}")
+        return body.let(f"load ptr, ptr {at}")
 
     def _large_straight(self, step: Straight, plan: Plan, caller: Body) -> None:
         name = f"straight{len(self.straight)}"
@@ -146,25 +191,39 @@ class Module:
         )
         caller.do(f"call void @{name}(ptr %table)")
 
+    def _argument(self, memory: Memory, pointers: Pointers, body: Body) -> str:
+        """Return a pointer where it is needed: many of them at the beginning of a function would be slow to compile."""
+        node, element = memory
+        shift = element * node.dtype.itemsize
+        if node in self.offsets:
+            return body.let(f"getelementptr inbounds i8, ptr %arena, i64 {self.offsets[node] + shift}")
+        return body.let(f"getelementptr inbounds i8, ptr {pointers[node]}, i64 {shift}") if shift else pointers[node]
+
     def _loads(self, pointers: Pointers) -> list[str]:
-        lines = ["  %arena = load ptr, ptr %table"] if any(node in self.offsets for node in pointers.used) else []
-        for node, pointer in pointers.used.items():
+        lines = ["  %arena = load ptr, ptr %table"]
+        for (node, element), pointer in pointers.used.items():
+            shift = element * node.dtype.itemsize
             if node in self.offsets:
-                lines.append(f"  {pointer} = getelementptr inbounds i8, ptr %arena, i64 {self.offsets[node]}")
+                lines.append(f"  {pointer} = getelementptr inbounds i8, ptr %arena, i64 {self.offsets[node] + shift}")
                 continue
             lines += [
                 f"  {pointer}.at = getelementptr inbounds ptr, ptr %table, i64 {self.slots[node]}",
-                f"  {pointer} = load ptr, ptr {pointer}.at",
+                f"  {pointer}.base = load ptr, ptr {pointer}.at",
+                f"  {pointer} = getelementptr inbounds i8, ptr {pointer}.base, i64 {shift}",
             ]
         return lines
 
-    def _nest(self, step: Step) -> Nest:
+    def _nest(self, step: Step | Care) -> Nest:
         if isinstance(step, Loop):
             return self._loop(step, parallel=False)
         if isinstance(step, Multiply):
             return MultiplyNest(self.slots, self.declared, step.node)
+        if isinstance(step, Care):
+            return CareNest(self.slots, self.declared, step.node)
         if isinstance(step, Spread):
             return SpreadNest(self.slots, self.declared, step)
+        if isinstance(step, Factor):
+            return FactorNest(self.slots, self.declared, step.node)
         if isinstance(step, Run):
             return RunNest(self.slots, self.declared, step)
         assert isinstance(step, Check)
@@ -194,16 +253,23 @@ class Module:
             return False
         return math.prod(step.domain) * (4 + _work(step, self.slots)) >= PARALLEL
 
-    def _share(self, step: Loop) -> list[Step]:
-        """Add the function of a shared loop; return the step if it leaves partial results."""
-        nest = self._loop(step, parallel=True)
+    def _parts(self, step: Multiply) -> int:
+        """Return how many parts of a product threads can do apart; 0 where they should not."""
+        if self.threads < 2:
+            return 0
+        return extent(
+            step.node, lambda each: each in self.slots or (each.op is ir.CONSTANT and bool(each.shape)), self.threads
+        )
+
+    def _share(self, nest: Nest, size: int, partial: Mapping[Node, str] | None = None) -> None:
+        """Add the function of a loop that several threads run on parts of a range, perhaps with partial results."""
         name = f"shared{len(self.functions)}"
-        parts = list(nest.parts.values())
-        text = nest.text(f"{name}_loop", True, parts)
+        partial = partial or {}
+        text = nest.text(f"{name}_loop", True, list(partial.values()))
         pointers = list(nest.pointers.used)
         loads = self._loads(nest.pointers)
-        spelled = [f"ptr {nest.pointers.used[node]}" for node in pointers]
-        for node, part in nest.parts.items():
+        spelled = [f"ptr {nest.pointers.used[memory]}" for memory in pointers]
+        for node, part in partial.items():
             slot = self.slot_count + len(self.buffers)
             self.buffers[slot] = 2 * self.threads
             self._buffer_of[node] = slot
@@ -226,8 +292,7 @@ class Module:
                 ]
             ),
         ]
-        self.actions.append(Shared(name, nest.extent))
-        return [step] if nest.parts else []
+        self.actions.append(Shared(name, size))
 
     def _finish_shared(self, step: Loop) -> None:
         """Add the function that adds up the partial results of a shared loop."""
@@ -301,6 +366,8 @@ def _reduced(body: Body, node: Node, place: tuple[Index, ...]) -> str:
     while len(terms) > 1:
         pairs = [combine(body, node.op.name, kind, a, b, False) for a, b in zip(terms[::2], terms[1::2], strict=False)]
         terms = pairs + terms[len(pairs) * 2 :]
+    if node.op.name == "sum" and kind != "i64":
+        return body.let(f"fadd {kind} {terms[0]}, {literal(0.0, kind)}")  # sums begin at 0, also that of -0 and -0
     return terms[0]
 
 

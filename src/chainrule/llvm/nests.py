@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from chainrule import ir
@@ -14,7 +15,7 @@ from chainrule.llvm.index import Index
 from chainrule.llvm.plan import Check, Loop, Run, Spread, is_reduction
 from chainrule.types import Shape
 
-BLOCK = 2048
+BLOCK = 512
 """Elements summed before the sum is added, with its rounding error, to the total."""
 PIECES = 32
 """Loops into which a nest may be cut so that no condition is left inside."""
@@ -28,28 +29,36 @@ class Function:
 
     Attributes:
         name: Its symbol.
-        pointers: Nodes whose memory it takes, in the order of its parameters.
+        pointers: Memory that it takes, in the order of its parameters.
         parts: Reductions of which it leaves partial results, one per thread, where it is run by several.
     """
 
     name: str
-    pointers: tuple[Node, ...]
+    pointers: tuple[Memory, ...]
     parts: tuple[Node, ...] = ()
+
+
+Memory = tuple[Node, int]
+"""A place in memory: an element of a node."""
 
 
 class Pointers(dict[Node, str]):
     """The memory of nodes, by node; remembers which was asked for."""
 
-    def __init__(self, held: Mapping[Node, int]) -> None:
+    def __init__(self, held: Mapping[Node, int], hidden: Collection[Node] = ()) -> None:
         super().__init__()
-        self.held = held
-        self.used: dict[Node, str] = {}
+        self.held, self.hidden = held, frozenset(hidden)
+        self.used: dict[Memory, str] = {}
+
+    def at(self, node: Node, element: int) -> str:
+        """Return a pointer to an element: loops that differ only in where they begin are one function."""
+        return self.used.setdefault((node, element), f"%p{len(self.used)}")
 
     def __contains__(self, node: object) -> bool:
-        return node in self.held
+        return node in self.held and node not in self.hidden
 
     def __getitem__(self, node: Node) -> str:
-        return self.used.setdefault(node, f"%p{len(self.used)}")
+        return self.at(node, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +74,33 @@ class Nest:
     """A function that holds loops."""
 
     def __init__(self, slots: Mapping[Node, int], declared: set[str], hidden: Sequence[Node] = ()) -> None:
-        self.pointers = Pointers({node: k for node, k in slots.items() if node not in set(hidden)})
+        self.pointers = Pointers(slots, hidden)
         self.all_pointers = Pointers(slots)
         self.all_pointers.used = self.pointers.used
         self.body = Body(self.pointers, declared, "l")
+        self.body.begin = self.pointers.at
 
     def pointer(self, node: Node) -> str:
         """Return the memory into which a node of this nest is written."""
         return self.all_pointers[node]
+
+    @contextlib.contextmanager
+    def on_one_thread(self, wanted: bool) -> Iterator[None]:
+        """Let BLAS and LAPACK use one thread meanwhile: for small matrices it is the faster way, and it never waits."""
+        body = self.body
+        if not wanted:
+            yield
+            return
+        body.declared.add("declare i32 @chainrule_blas_threads(i32)")
+        before = body.let("call i32 @chainrule_blas_threads(i32 1)")
+        yield
+        several = body.let(f"icmp sgt i32 {before}, 1")
+        name = body.label("threads")
+        body.do(f"br i1 {several}, label %{name}.back, label %{name}.done")
+        body.lines.append(f"{name}.back:")
+        body.let(f"call i32 @chainrule_blas_threads(i32 {before})")
+        body.do(f"br label %{name}.done")
+        body.lines.append(f"{name}.done:")
 
     # -- loops ----------------------------------------------------------------------------------------
 
@@ -236,7 +264,7 @@ class LoopNest(Nest):
                 self._accumulate(node, value, part[0] if direct else part)  # type: ignore[index, arg-type]
             else:
                 value = body.compute(node, where)
-                body.memo[node, where] = value
+                body.remember(node, where, value)
                 body.store(value, node, self.pointer(node), body.flat(where, node.shape))
         body.memo.clear()
 
@@ -415,7 +443,7 @@ class LoopTrial:
 
     def __init__(self, nest: LoopNest, domain: Shape) -> None:
         trial = Nest({}, set())
-        trial.pointers = Pointers(nest.pointers.held)
+        trial.pointers = Pointers(nest.pointers.held, nest.pointers.hidden)
         body = trial.body = Body(trial.pointers, set(), "t")
         names = [f"%t.{k}" for k in range(len(domain))]
         for name, size in zip(names, domain, strict=True):
@@ -426,7 +454,7 @@ class LoopTrial:
             if is_reduction(node):
                 body.read(node.inputs[0], where)
             else:
-                body.memo[node, where] = body.compute(node, where)
+                body.remember(node, where, body.compute(node, where))
         self.lines = len(body.lines)
         self.cuts = {k: body.cuts.get(name, set()) for k, name in enumerate(names)}
 

@@ -8,7 +8,7 @@ that do not wait for each other become one. Small arrays and numbers are straigh
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,6 +28,7 @@ CHUNK = 2000
 INNER = 4
 """Terms up to which a product of two arrays is computed inside the loops that use it."""
 
+FACTORS = {"solve", "inv", "det", "cholesky"}
 REDUCTIONS = {"sum", "max", "min", "prod", "any", "all"}
 COSTS = dict.fromkeys(
     ["exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "arcsin", "arccos", "arctan",
@@ -37,6 +38,14 @@ COSTS = dict.fromkeys(
 """Work of an element, in multiplications."""
 REPEAT = 16
 """Work that may be done again rather than kept in memory."""
+LENGTH = 200
+"""Ops in a row from which the result is kept: LLVM's effort grows faster than the body of a loop."""
+BODY = 2500
+"""Ops from which nothing more is computed in a loop."""
+ROOTS = 80
+"""Results from which a loop gets no more: LLVM compares the memory of each with that of all others."""
+DEPTH = 40
+"""Changes of place that may be composed into one address."""
 
 
 @dataclass(slots=True)
@@ -91,6 +100,13 @@ class Run:
 
 
 @dataclass(slots=True)
+class Factor:
+    """A factorization, by LAPACK."""
+
+    node: Node
+
+
+@dataclass(slots=True)
 class Check:
     """Whether integers are valid indices of an axis."""
 
@@ -98,7 +114,7 @@ class Check:
     size: int
 
 
-Step = Host | Straight | Loop | Multiply | Spread | Run | Check
+Step = Host | Straight | Loop | Multiply | Spread | Run | Factor | Check
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +133,7 @@ def plan(outputs: Sequence[Node]) -> Plan:
 
 
 def kind_of(node: Node, tiny: int = TINY) -> str:
-    """Return how a node is computed: "host", "straight", "inline", "reduce", "multiply", "spread" or "run"."""
+    """Return the kind of step that computes a node; "inline" where the loops that need it do."""
     lower = node.op.lower
     specs = (node.spec, *(arg.spec for arg in node.inputs))
     if any(isinstance(spec, tuple) or spec.dtype not in TYPES for spec in specs):
@@ -136,6 +152,8 @@ def kind_of(node: Node, tiny: int = TINY) -> str:
         return "straight" if small else "inline" if inner <= INNER else "multiply"
     if lower in ("scatter_add", "put"):
         return "spread" if all(arg.dtype == np.int64 for arg in node.inputs[1 if lower != "put" else 2 :]) else "host"
+    if lower in FACTORS:
+        return "factor" if node.dtype.kind == "f" and node.inputs[0].spec.size else "host"
     if lower == "cumsum":
         return "run" if node.dtype == node.inputs[0].dtype and node.spec.size else "host"
     if lower is None or lower in REDUCTIONS or not has_code(node):
@@ -176,6 +194,9 @@ def is_view(node: Node) -> bool:
     return node.op.name in ("reshape", "permute", "broadcast_to", "slice", "stop_gradient")
 
 
+_ALONE: dict[str, Callable[[Node], Step]] = {"multiply": Multiply, "spread": Spread, "run": Run, "factor": Factor}
+
+
 class _Planner:
     def __init__(self, order: list[Node], outputs: Sequence[Node], tiny: int) -> None:
         self.order = order
@@ -189,6 +210,7 @@ class _Planner:
                     self.users.setdefault(arg, []).append(node)
         self.kept = {node for node in outputs if node in self.computed}
         self.work: dict[Node, int] = {}
+        self.bodies: dict[int, set[Node]] = {}
 
     def plan(self) -> Plan:
         self._keep_by_kind()
@@ -213,7 +235,7 @@ class _Planner:
                 self.kept.add(node)
             if node.op.name == "gather":  # reads at places that only the running code knows
                 self.kept.update(arg for arg in node.inputs[:1] if self.kind.get(arg) == "straight")
-            if kind in ("host", "spread", "run"):
+            if kind in ("host", "spread", "run", "factor"):
                 self.kept.update(arg for arg in node.inputs if arg in self.computed)
             elif kind == "multiply":
                 self._keep_factors(node)
@@ -230,7 +252,7 @@ class _Planner:
         self.kept.update(arg for arg in node.inputs if arg in self.computed)
 
     def _keep_by_work(self) -> None:
-        """Keep what would be computed again and again at different places of one loop."""
+        """Keep what would be computed again and again at different places of one loop, and parts of long chains."""
         places: dict[Node, int] = {}
         for node in self.order:
             self._count_work(node)
@@ -245,12 +267,22 @@ class _Planner:
                     shared = max(shared, count)
                 else:
                     own += count * (inner_size(user) if isinstance(user.op.lower, Product) else 1)
-                if user.spec.size > node.spec.size > 1 and self.work[node] > 2 and _repeats(user):
+                if _repeats(user) and user.spec.size > node.spec.size > 1 and self.work[node] > 2:
                     own += REPEAT + 1
             places[node] = max(shared + own, 1)
             if (places[node] - 1) * self.work[node] > REPEAT:
                 self.kept.add(node)
+        depth: dict[Node, int] = {}
+        steps: dict[Node, int] = {}
         for node in self.order:
+            if self.kind[node] == "inline":
+                depth[node] = max((depth.get(arg, 0) for arg in node.inputs), default=0)
+                depth[node] += not isinstance(node.op.lower, str)
+                steps[node] = 1 + max((steps.get(arg, 0) for arg in node.inputs), default=0)
+                if depth[node] > DEPTH or (steps[node] > LENGTH and node.shape):
+                    self.kept.add(node)
+                if node in self.kept:
+                    depth[node] = steps[node] = 0
             self._count_work(node)
 
     def _count_work(self, node: Node) -> None:
@@ -270,6 +302,7 @@ class _Planner:
         steps: list[Step] = []
         step_of: dict[Node, int] = {}
         latest: dict[Node, int] = {}  # the last step that must come before a node can be computed
+        beside: dict[Node, int] = {}  # the last loop of which it needs an element, at its own place: it can join that
         loops: dict[Shape, list[int]] = {}
         where: dict[Node, set[int]] = {}
         checked: set[tuple[Node, int]] = set()
@@ -280,14 +313,14 @@ class _Planner:
 
         for node in self.order:
             kind = self.kind[node]
-            before = max((step_of.get(arg, latest.get(arg, -1)) for arg in node.inputs), default=-1)
-            for index, size in _indices(node):
+            before, joined = self._needs(node, kind, steps, step_of, latest, beside)
+            for index, size in _indices(node) if kind != "host" else ():
                 if (index, size) not in checked:
                     checked.add((index, size))
                     steps.append(Check(index, size))
                     self._mark([index], len(steps) - 1, step_of, where)
                     before = max(before, len(steps) - 1)
-            latest[node] = before
+            latest[node], beside[node] = before, joined
             if kind == "host":
                 place(node, Host(node))
             elif kind == "straight":
@@ -300,23 +333,58 @@ class _Planner:
                 last.nodes.append(node)
                 last.size += max(node.spec.size, 1)
             elif node in self.kept:
-                if kind in ("multiply", "spread", "run"):
-                    place(
-                        node, Multiply(node) if kind == "multiply" else Spread(node) if kind == "spread" else Run(node)
-                    )
+                if kind in _ALONE:
+                    place(node, _ALONE[kind](node))
                 else:
-                    self._place_in_loop(node, kind, before, steps, step_of, loops)
+                    self._place_in_loop(node, kind, before, joined, steps, step_of, loops)
                 self._mark(node.inputs, step_of[node], step_of, where)
         for position, step in enumerate(steps):
             for node in step.nodes if isinstance(step, Straight) else ():
                 self._mark(node.inputs, position, step_of, where)
         return steps, where, step_of
 
+    def _needs(
+        self,
+        node: Node,
+        kind: str,
+        steps: list[Step],
+        step_of: dict[Node, int],
+        latest: dict[Node, int],
+        beside: dict[Node, int],
+    ) -> tuple[int, int]:
+        """Return after which step a node can be computed anywhere but in one loop, and that loop.
+
+        In a loop that computes an argument, elements at the same place are at hand.
+        """
+        before, joined = -1, -1
+        domain = node.inputs[0].shape if kind == "reduce" else () if kind == "host" else node.shape
+        same_place = kind == "reduce" or (kind == "inline" and node.op.family == "pointwise")
+        for arg in node.inputs:
+            position = step_of.get(arg)
+            if same_place and arg.shape == domain:
+                if position is None:
+                    before, joined = max(before, latest.get(arg, -1)), max(joined, beside.get(arg, -1))
+                    continue
+                step = steps[position]
+                if (
+                    isinstance(step, Loop)
+                    and step.axes is None
+                    and step.domain == domain
+                    and self.kind[arg] == "inline"
+                ):
+                    joined = max(joined, position)
+                    continue
+            if position is None:
+                position = max(latest.get(arg, -1), beside.get(arg, -1))
+            before = max(before, position)
+        return before, joined
+
     def _place_in_loop(
         self,
         node: Node,
         kind: str,
         before: int,
+        joined: int,
         steps: list[Step],
         step_of: dict[Node, int],
         loops: dict[Shape, list[int]],
@@ -327,18 +395,33 @@ class _Planner:
             axes = node.params["axis"] if node.shape and len(node.params["axis"]) < len(domain) else None
             if axes is not None and math.prod(domain[k] for k in axes) == math.prod(domain):
                 axes = None if math.prod(node.shape) == 1 else axes
-        usable = [k for k in loops.get(domain, ()) if k > before] if axes is None else []
+        usable = [k for k in loops.get(domain, ()) if k > before and k >= joined] if axes is None else []
+        own = self._body(node, step_of)
+        usable = [k for k in usable if len(self.bodies[k] | own) <= BODY and len(_roots(steps[k])) < ROOTS]
         if usable:
             loop = steps[usable[0]]
             assert isinstance(loop, Loop)
             loop.roots.append(node)
             step_of[node] = usable[0]
+            self.bodies[usable[0]] |= own
             return
         steps.append(Loop(domain, [node], axes))
         step_of[node] = len(steps) - 1
+        self.bodies[len(steps) - 1] = own
         if axes is None:
             loops.setdefault(domain, []).append(len(steps) - 1)
             del loops[domain][:-8]
+
+    def _body(self, root: Node, step_of: dict[Node, int]) -> set[Node]:
+        """Return the ops that a loop computes for a root, at most a little more than the limit."""
+        seen = {root}
+        stack = [root]
+        while stack and len(seen) <= BODY:
+            for arg in stack.pop().inputs:
+                if arg in self.computed and arg not in step_of and arg not in seen:
+                    seen.add(arg)
+                    stack.append(arg)
+        return seen
 
     def _mark(
         self, roots: Iterable[Node], position: int, step_of: dict[Node, int], where: dict[Node, set[int]]
@@ -380,6 +463,10 @@ class _Planner:
                 nodes = [step.node]
             for node in nodes:
                 need(node, position)
+
+
+def _roots(step: Step) -> list[Node]:
+    return step.roots if isinstance(step, Loop) else []
 
 
 def _repeats(user: Node) -> bool:
