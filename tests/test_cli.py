@@ -1,5 +1,6 @@
 """The command `chainrule explain`."""
 
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -312,3 +313,11 @@ def test_the_example_is_the_function_it_says():
     spec.loader.exec_module(module)
     sys.dont_write_bytecode = before
     assert module.stages(1.0, 3) == pytest.approx(1.01**3, rel=1e-15)
+
+
+def test_version(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["chainrule", "--version"])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code in (0, None)
+    assert capsys.readouterr().out == f"chainrule {importlib.metadata.version('chainrule')}\n"

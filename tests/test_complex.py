@@ -228,3 +228,27 @@ def test_matrices_against_jax(name: str) -> None:
     expected = jax_pullback(jax_bars if several else jax_bars[0])
     for one, two in zip(pullback(bars if several else bars[0]), expected, strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("mode", [*MODES, "auto"])
+def test_jacobian_of_a_complex_result_keeps_its_imaginary_part(mode: str) -> None:
+    x = np.array([0.5, -1.0])
+    np.testing.assert_allclose(cr.jacobian(lambda x: np.exp(1j * x) * x[0], mode=mode)(x),
+                               np.exp(1j * x)[:, None] * (1j * x[0] * np.eye(2) + [1, 0]), rtol=1e-14)  # fmt: skip
+    total = cr.jacobian(lambda x: np.sum(np.exp(1j * x)), mode=mode)  # one result: reverse, if the choice is free
+    np.testing.assert_allclose(total(x), 1j * np.exp(1j * x), rtol=1e-14)
+    assert total(x.astype(np.float32)).dtype == np.complex64
+    np.testing.assert_allclose(total(0.5), 1j * np.exp(0.5j), rtol=1e-14)
+
+
+@pytest.mark.parametrize("mode", [*MODES, "auto"])
+def test_jacobian_of_real_results_has_the_convention_of_grad(mode: str) -> None:
+    def f(z):
+        return np.abs(z * z[::-1]) + z.imag
+
+    expected = np.stack([cr.grad(lambda z, k=k: f(z)[k])(Z) for k in range(3)])
+    np.testing.assert_allclose(cr.jacobian(f, mode=mode)(Z), expected, rtol=1e-13)
+    np.testing.assert_allclose(expected[0], by_parts(lambda z: f(z)[0], Z), rtol=1e-8)
+    by_abs, by_square = cr.jacobian(lambda z: (np.abs(z), z * z), mode=mode)(Z[0])
+    np.testing.assert_allclose(by_abs, np.conj(Z[0]) / np.abs(Z[0]), rtol=1e-14)
+    np.testing.assert_allclose(by_square, 2 * Z[0], rtol=1e-14)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import math
 import weakref
@@ -428,3 +429,59 @@ def test_object_result_is_refused() -> None:
 
     with pytest.raises(UnsupportedError, match="f: returned set"):
         cr.grad(f)(1.0)
+
+
+class Scaled:
+    """An object whose methods have rules of their own."""
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+    @cr.custom_jvp
+    def square(self, x: Any) -> Any:
+        return self.factor * x * x
+
+    @square.defjvp
+    def square_rule(primals: Any, tangents: Any) -> Any:
+        (self, x), (_, x_dot) = primals, tangents
+        return self.square(x), 10 * self.factor * x * x_dot
+
+    @cr.custom_vjp
+    def cube(self, x: Any) -> Any:
+        return self.factor * x**3
+
+    cube.defvjp(lambda self, x: (self.cube(x), (self, x)), lambda kept, bar: (None, 7 * kept[0].factor * kept[1] * bar))
+
+
+@pytest.mark.parametrize(("name", "slope"), [("square", 60.0), ("cube", 42.0)])
+def test_methods(name: str, slope: float) -> None:
+    method = getattr(Scaled(3.0), name)
+    assert method(2.0) == Scaled(3.0).factor * 2.0 ** {"square": 2, "cube": 3}[name]
+    assert cr.grad(method)(2.0) == slope
+    assert cr.jvp(method, (2.0,), (1.0,))[1] == slope
+    assert cr.grad(cr.grad(method))(2.0) == slope / 2
+
+
+def test_nondiff_argnums() -> None:
+    @functools.partial(cr.custom_jvp, nondiff_argnums=(0, 2))
+    def apply(f: Any, x: Any, n: Any) -> Any:
+        return f(x) * n
+
+    @apply.defjvp
+    def rule(f: Any, n: Any, primals: Any, tangents: Any) -> Any:
+        (x,), (x_dot,) = primals, tangents
+        return apply(f, x, n), 5 * n * x_dot * x
+
+    assert cr.grad(lambda x: apply(np.sin, x, 3.0))(2.0) == 30.0
+    assert cr.hessian(lambda x: apply(np.sin, x, 3.0))(2.0) == 15.0
+
+    @functools.partial(cr.custom_vjp, nondiff_argnums=(1,))
+    def scaled(x: Any, n: Any) -> Any:
+        return x * n
+
+    scaled.defvjp(lambda x, n: (scaled(x, n), x), lambda n, x, y_bar: (7 * n * x * y_bar,))
+    assert cr.grad(lambda x: scaled(x, np.float64(2.0)))(3.0) == 42.0
+    with pytest.raises(
+        NotDifferentiableError, match=r"scaled: argument 1 is one of nondiff_argnums.*at test_custom\.py"
+    ):
+        cr.grad(lambda n: scaled(2.0, n))(3.0)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import zoo
 
 import chainrule as cr
+import zoo
 from chainrule import tree
 from chainrule.errors import DtypeError, ShapeError
 

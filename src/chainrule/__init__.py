@@ -2,11 +2,13 @@
 
 from chainrule.api import grad, hessian, hvp, jacobian, jvp, linearize, stop_gradient, value_and_grad, vjp
 from chainrule.batching import vmap
+from chainrule.control import checkpoint, cond, fori_loop, scan, while_loop
 from chainrule.custom import custom_jvp, custom_vjp
 from chainrule.dispatch import jit
 from chainrule.errors import ChainruleError
 from chainrule.explanation import Explanation, explain
 from chainrule.graph import Graph, trace
+from chainrule.scipy import special as _special  # noqa: F401 - so that chainrule.scipy.special is there
 from chainrule.testing import check_derivatives
 
 __all__ = [
@@ -14,9 +16,12 @@ __all__ = [
     "Explanation",
     "Graph",
     "check_derivatives",
+    "checkpoint",
+    "cond",
     "custom_jvp",
     "custom_vjp",
     "explain",
+    "fori_loop",
     "grad",
     "hessian",
     "hvp",
@@ -24,9 +29,11 @@ __all__ = [
     "jit",
     "jvp",
     "linearize",
+    "scan",
     "stop_gradient",
     "trace",
     "value_and_grad",
     "vjp",
     "vmap",
+    "while_loop",
 ]

@@ -14,6 +14,7 @@ from chainrule.interpret import run
 from chainrule.ir import CONSTANT, INPUT, Node, Program
 from chainrule.ops.host import stop_gradient as stop_gradient_op
 from chainrule.tracing import Traced, TracedArray, differentiable, record, trace_function
+from chainrule.tracing.origin import at
 from chainrule.transforms.forward import forward
 from chainrule.transforms.jacobian import jacobian as jacobian_program
 from chainrule.transforms.reverse import reverse
@@ -65,6 +66,7 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, *, has_aux: bo
         >>> cr.value_and_grad(lambda x: np.sum(x**2))(np.array([1.0, 2.0]))
         (np.float64(5.0), array([2., 4.]))
     """
+    _require(f, argnums, "grad")
 
     @functools.wraps(f)
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
@@ -159,7 +161,8 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0, *, mode: str = "auto
     """Return a function that computes all partials of f's results.
 
     For f: shape (n,) → (m,) the result has shape (m, n); in general ``y.shape + x.shape``. With structures it
-    is y's structure, each leaf holding x's structure. All directions run as one batch.
+    is y's structure, each leaf holding x's structure. All directions run as one batch. Of a real y with respect to
+    a complex x it is ∂y/∂Re(x) - i ∂y/∂Im(x), as `grad` has it; a complex y of a complex x counts as holomorphic.
 
     Args:
         f: Function of arrays or structures of arrays.
@@ -176,6 +179,7 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0, *, mode: str = "auto
         array([[2., 0.],
                [0., 4.]])
     """
+    _require(f, argnums, "jacobian")
 
     @functools.wraps(f)
     def all_partials(*args: Any, **kwargs: Any) -> Any:
@@ -238,6 +242,21 @@ def stop_gradient(x: Any) -> Any:
 
 
 # -- what callers give and get -------------------------------------------------------------------------
+
+
+def _require(f: Any, argnums: Any, caller: str) -> None:
+    """Raise unless a derivative of a function with respect to positions is asked."""
+    if not callable(f):
+        raise DtypeError(
+            f"{caller}: a function is expected, got {type(f).__name__}{at()}; its arguments come after, as in "
+            f"{caller}(f)(x)"
+        )
+    places = [argnums] if not isinstance(argnums, tuple | list) else argnums
+    if any(isinstance(place, bool) or not isinstance(place, int | np.integer) for place in places):
+        raise DtypeError(
+            f"{caller}: argnums must be an integer or a tuple of integers, got {argnums!r:.60}{at()}; the function's "
+            f"arguments come after, as in {caller}(f)(x)"
+        )
 
 
 def _positions(argnums: int | Sequence[int], args: Sequence[Any], caller: str) -> list[int]:

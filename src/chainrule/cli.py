@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.metadata
 import json
 import sys
 import time
@@ -23,7 +24,6 @@ from chainrule.explanation.report import check_suffix
 from chainrule.learn import train_digits
 
 app = typer.Typer(
-    help="Plain NumPy code as a computational graph that one can see, and its derivatives.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -33,6 +33,21 @@ app.add_typer(train, name="train")
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Lang = Annotated[str, typer.Option("--lang", help="Language of the report: en or zh.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"chainrule {importlib.metadata.version('chainrule')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Plain NumPy code as a computational graph that one can see, and its derivatives."""
 
 
 @train.command("digits")

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from chainrule import ir, tree
-from chainrule.edges import NAME, Diagonal, Edge, Traced, edges_into, pull, zeros
-from chainrule.errors import NotDifferentiableError, ShapeError, UnsupportedError
+from chainrule.edges import NAME, Edge, Traced, edges_into, pull, zeros
+from chainrule.errors import GraphError, NotDifferentiableError, ShapeError, UnsupportedError
 from chainrule.ir import Node, Op
+from chainrule.ops.control import bundle
 from chainrule.ops.structural import concatenate, slice_
 from chainrule.tracing.array import TracedArray, finish, holds_traced, lift, newest
 from chainrule.tracing.origin import at, here
@@ -34,10 +35,11 @@ class _Custom(ABC):
     The rule runs when the edges are asked for, on traced values, so that it can be differentiated itself.
     """
 
-    def __init__(self, f: Callable[..., Any]) -> None:
+    def __init__(self, f: Callable[..., Any], nondiff_argnums: Sequence[int] = ()) -> None:
         functools.update_wrapper(self, f)
         self.__name__ = getattr(f, "__name__", type(f).__name__)
         self.f = f
+        self.nondiff_argnums = tuple(nondiff_argnums)
         self._ops: dict[Any, Op] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -48,22 +50,48 @@ class _Custom(ABC):
         if not holds_traced(leaves):
             return self.f(*args)
         builder = newest(leaves)
-        layout = _Layout(structure, tuple(None if _is_number(leaf) else _Fixed(leaf) for leaf in leaves))
+        layout = self._layout(leaves, structure)
         op = self._op(layout)
-        nodes = tuple(lift(builder, leaf) for leaf in leaves if _is_number(leaf))
+        nodes = tuple(lift(builder, leaf) for leaf, fixed in zip(leaves, layout.fixed, strict=True) if fixed is None)
         heads = builder.memo.get(self)
         if heads and ir.between(nodes, heads):
             return self.f(*args)  # a linear function in its own rule, applied to the tangent
         owner = builder.table.get(builder.key(op, nodes, {}))
         if owner is None or owner not in builder.memo:
-            found, out = tree.flatten(self.f(*layout.fill([ir.value_of(node) for node in nodes])))
-            owner = builder.emit(op, nodes, {}, tuple(map(self._plain, found)), here())
+            values = _known(nodes)
+            some = values if values is not None else [np.ones(node.shape, node.dtype)[()] for node in nodes]
+            found, out = tree.flatten(self.f(*layout.fill(some)))
+            owner = builder.emit(op, nodes, {}, None if values is None else tuple(map(self._plain, found)), here())
             builder.memo[owner] = out
         out = builder.memo[owner]
         parts = [
-            builder.emit(ir.ITEM, (owner,), {"index": k}, value, owner.origin) for k, value in enumerate(owner.value)
+            builder.emit(ir.ITEM, (owner,), {"index": k}, owner.value and owner.value[k], owner.origin)
+            for k in range(len(owner.spec))
         ]
         return finish(tree.unflatten(out, [TracedArray(builder, part) for part in parts]))
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Bind a method to its object, as functions do; the object is then the rule's first argument."""
+        return self if instance is None else functools.partial(self, instance)
+
+    def _layout(self, leaves: Sequence[Any], structure: Any) -> _Layout:
+        """Tell the leaves that are arrays from those that take no part in the graph."""
+        fixed: list[_Fixed | None] = []
+        for k, argument in enumerate(structure.children()):
+            for leaf in leaves[len(fixed) : len(fixed) + argument.num_leaves]:
+                is_held = k in self.nondiff_argnums
+                if is_held and isinstance(leaf, TracedArray):
+                    raise NotDifferentiableError(
+                        f"{self.__name__}: argument {k} is one of nondiff_argnums, but a derivative with respect to "
+                        f"it is asked{at()}; leave it out of nondiff_argnums"
+                    )
+                fixed.append(None if _is_number(leaf) and not is_held else _Fixed(leaf))
+        return _Layout(structure, tuple(fixed))
+
+    def _apart(self, args: Sequence[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Return the arguments in nondiff_argnums, which rules take in front, and the others."""
+        held = tuple(args[k] for k in self.nondiff_argnums)
+        return held, tuple(arg for k, arg in enumerate(args) if k not in self.nondiff_argnums)
 
     @abstractmethod
     def _edges(self, owner: Node, layout: _Layout) -> Rows:
@@ -117,7 +145,9 @@ class _Custom(ABC):
             key = ir.item(owner, node.params["index"])  # edges are kept by result, the structure by the whole
             memo = node.builder.memo
             if key not in memo:
-                for index, row in enumerate(self._edges(owner, layout)):
+                with _reopened(owner.builder):
+                    rows = self._edges(owner, layout)
+                for index, row in enumerate(rows):
                     memo[ir.item(owner, index)] = row
             return memo[key][k]
 
@@ -128,6 +158,16 @@ class _Custom(ABC):
         return Op(self.__name__, doc, evaluate, infer, edge, _batch, source, "custom")
 
 
+@contextlib.contextmanager
+def _reopened(builder: ir.Builder) -> Iterator[None]:
+    """Record once more in a graph whose trace may have ended, since a rule runs when its edges are asked for."""
+    was_open, builder.open = builder.open, True
+    try:
+        yield
+    finally:
+        builder.open = was_open
+
+
 class custom_jvp(_Custom):
     """Give a function its own derivative in forward mode; reverse mode follows from it.
 
@@ -135,6 +175,11 @@ class custom_jvp(_Custom):
     structure, y_dot linear in the tangents. Primals and tangents are tuples of f's arguments; the tangents of
     integers are 0, those of strings and other objects None. The function itself sees plain NumPy values, so it
     may call anything; its results must depend on its arguments alone.
+
+    Args:
+        f: The function; a method too, its object is then the first argument.
+        nondiff_argnums: Positions of arguments without a derivative. The rule takes them in front, as in
+            ``rule(n, primals, tangents)``, and primals and tangents are those of the other arguments.
 
     Raises:
         NotDifferentiableError: differentiated before a rule is set.
@@ -153,8 +198,8 @@ class custom_jvp(_Custom):
         np.float64(0.0)
     """
 
-    def __init__(self, f: Callable[..., Any]) -> None:
-        super().__init__(f)
+    def __init__(self, f: Callable[..., Any], nondiff_argnums: Sequence[int] = ()) -> None:
+        super().__init__(f, nondiff_argnums)
         self.rule: Callable[..., Any] | None = None
 
     def defjvp(self, rule: Callable[..., Any]) -> Callable[..., Any]:
@@ -167,9 +212,9 @@ class custom_jvp(_Custom):
             raise NotDifferentiableError(f"{self.__name__}: no rule was set with defjvp")
         builder, name = owner.builder, self.__name__
         heads, dots = _probes(builder, [arg.spec for arg in owner.inputs])
-        primals = layout.fill([TracedArray(builder, arg) for arg in owner.inputs])
+        held, primals = self._apart(layout.fill([TracedArray(builder, arg) for arg in owner.inputs]))
         with self._linear_in(builder, heads):
-            result = self.rule(primals, layout.fill(dots, tangents=True))
+            result = self.rule(*held, primals, self._apart(layout.fill(dots, tangents=True))[1])
         y, y_dot = _pair(result, name, "the rule", "(y, y_dot)")
         (values, structure), (leaves, found) = tree.flatten(y), tree.flatten(y_dot)
         if found != structure or len(values) != len(owner.spec):
@@ -197,6 +242,11 @@ class custom_vjp(_Custom):
     it computes is what every cotangent runs through; where f has several results, the cotangent of one at a time.
     Forward mode takes it to be linear in y_bar.
 
+    Args:
+        f: The function; a method too, its object is then the first argument.
+        nondiff_argnums: Positions of arguments without a derivative. ``backward`` takes them in front and returns
+            the cotangents of the others.
+
     Raises:
         NotDifferentiableError: differentiated before the rules are set.
         ShapeError: a cotangent does not fit its argument, or there is another number of them than of arguments.
@@ -211,8 +261,8 @@ class custom_vjp(_Custom):
         np.float64(1.0)
     """
 
-    def __init__(self, f: Callable[..., Any]) -> None:
-        super().__init__(f)
+    def __init__(self, f: Callable[..., Any], nondiff_argnums: Sequence[int] = ()) -> None:
+        super().__init__(f, nondiff_argnums)
         self.forward: Callable[..., Any] | None = None
         self.backward: Callable[..., Any] | None = None
 
@@ -232,12 +282,15 @@ class custom_vjp(_Custom):
             wanted = [spec.shape for spec in owner.spec]
             raise ShapeError(f"{name}: forward returns arrays of shapes {shapes}, the function {wanted}")
         heads, bars = _probes(builder, owner.spec)
+        held, rest = self._apart(args)
         with self._linear_in(builder, heads):
-            found = self.backward(residuals, tree.unflatten(structure, bars))
-        if not isinstance(found, tuple | list) or len(found) != len(args):
+            found = self.backward(*held, residuals, tree.unflatten(structure, bars))
+        if not isinstance(found, tuple | list) or len(found) != len(rest):
             given = f"{len(found)}" if isinstance(found, tuple | list) else type(found).__name__
-            raise ShapeError(f"{name}: backward must return a tuple of {len(args)} cotangents, got {given}")
-        tails = self._tails(found, owner, layout)
+            raise ShapeError(f"{name}: backward must return a tuple of {len(rest)} cotangents, got {given}")
+        given_bars = iter(found)
+        every = [None if k in self.nondiff_argnums else next(given_bars) for k in range(len(args))]
+        tails = self._tails(every, owner, layout)
         return [
             [
                 _Backward(head, tail, arg.spec, spec, name, tuple(filter(None, heads))) if head and tail else None
@@ -339,9 +392,21 @@ def _is_linear(node: Node, edges: Sequence[tuple[Node, Edge]], active: set[Node]
             return False
     if node.op is ir.ITEM:
         return False
+    others = _known([arg for arg in node.inputs if arg not in active])
+    if others is None:
+        return False
     with np.errstate(all="ignore"):
-        rest = [np.zeros(arg.shape, arg.dtype) if arg in active else ir.value_of(arg) for arg in node.inputs]
+        known = iter(others)
+        rest = [np.zeros(arg.shape, arg.dtype) if arg in active else next(known) for arg in node.inputs]
         return not np.any(np.nan_to_num(node.op.evaluate(*rest, **node.params)))
+
+
+def _known(nodes: Sequence[Node]) -> list[Any] | None:
+    """Return the values of nodes; None in the body of a loop, which has none."""
+    try:
+        return [ir.value_of(node) for node in nodes]
+    except (GraphError, UnsupportedError):
+        return None
 
 
 # -- arguments -----------------------------------------------------------------------------------------
@@ -411,30 +476,8 @@ def _batch(node: Node, args: list[Node], batched: list[bool]) -> Node:
     for index, spec in enumerate(node.spec):
         items = [ir.item(row, index).reshape((1, *spec.shape)) for row in rows]
         parts.append(concatenate(*items, axis=0) if items else zeros(builder, spec.with_shape((0, *spec.shape))))
-    return builder.emit(_TUPLE, tuple(parts), {})
+    return builder.emit(bundle, tuple(parts), {})
 
 
 def _row(arg: Node, k: int) -> Node:
     return slice_(arg, index=(k, *((0, size, 1) for size in arg.shape[1:])))
-
-
-def _tuple_edge(k: int, node: Node) -> Edge | None:
-    return Diagonal(1, node.spec, node.spec, node.shape) if node.params["index"] == k else None
-
-
-def _batch_tuple(node: Node, args: list[Node], batched: list[bool]) -> Node:
-    count = next(arg.shape[0] for arg, flag in zip(args, batched, strict=True) if flag)
-    parts = [arg if flag else arg.broadcast_to((count, *arg.shape)) for arg, flag in zip(args, batched, strict=True)]
-    return node.builder.emit(_TUPLE, tuple(parts), {})
-
-
-_TUPLE = Op(
-    "tuple",
-    "Several values as the results of one op.",
-    evaluate=lambda *values: values,
-    infer=lambda *specs: specs,
-    edge=_tuple_edge,
-    batch=_batch_tuple,
-    source=lambda *args: f"({', '.join(args)},)",
-    family="leaf",
-)

@@ -437,7 +437,9 @@ class Graph:
             target: Where they end; any output by default.
             limit: How many to yield at most.
             largest: Yield those with the largest products first (by absolute value, of arrays by Frobenius norm;
-                up to rounding), without listing all: a search that knows the best way on from every node.
+                up to rounding), without listing all: a search that knows the best way on from every node. Between
+                arrays it knows only a bound on a product before it is formed, so of millions of paths of about the
+                same size it may form very many.
         """
         starts, ends = self._ends(source, self.inputs), self._ends(target, self.outputs)
         found = self._best_first(starts, ends) if largest else self._depth_first(starts, ends)

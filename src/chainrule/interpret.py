@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule import ir
 from chainrule.ir import Builder, Node, Program
-from chainrule.tracing.array import TracedArray, lift
+from chainrule.tracing.array import TracedArray, leaked, lift
 
 
 def run(program: Program, args: Sequence[Any], looked_at: Mapping[Node, Any] | None = None) -> list[Any]:
@@ -44,6 +44,8 @@ def _replay(
     A lazy outer trace records the rest too: there is nothing to compute yet.
     """
     builder = max((value.builder for value in outer.values()), key=lambda each: each.serial)
+    if not builder.open:
+        raise leaked(outer.values(), builder)
     targets = (*program.outputs, *guards)
     known = {node: lift(builder, value) for node, value in outer.items()}
     if builder.lazy:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.errors import GraphError
+from chainrule.errors import GraphError, LinAlgError
 from chainrule.types import Spec
 
 Params = Mapping[str, Any]
@@ -62,6 +62,9 @@ class Op:
     or `(body, node, place)` → value. None where NumPy does it."""
     dtypes: str = "fd"
     """Letters of the dtypes for which the derivative is stated, and tested."""
+    joint: Callable[[Node], Any] | None = None
+    """`(node)` → the map from all arguments to all results as one (see `chainrule.edges.Joint`), for an op with
+    several results whose edges have their work in common; `edge` follows from it."""
 
     def __call__(self, *args: Any, **params: Any) -> Node:
         """Apply the op to nodes of one builder, and numbers among them."""
@@ -311,11 +314,14 @@ class Builder:
     """A graph under construction: the table of nodes by what they compute, and what was looked at.
 
     In a `lazy` one nodes have no values until somebody looks at them (see `value_of`): it is made to be compiled.
+    In one for the body of a loop the inputs have none at all: `body_of` names the loop.
     """
 
-    def __init__(self, lazy: bool = False) -> None:
+    def __init__(self, lazy: bool = False, body_of: str = "") -> None:
         self.serial = next(_serials)
         self.lazy = lazy
+        self.body_of = body_of
+        self.open = True  # while the user's function runs, or a rule of the user's
         self.count = itertools.count()
         self.table: dict[Any, Node] = {}
         self.names: dict[str, int] = {}
@@ -508,12 +514,22 @@ def evaluate(targets: Sequence[Node], values: Mapping[Node, Any] | None = None) 
     with np.errstate(all="ignore"):
         for node in order:
             args = [known.get(arg, arg.value) for arg in node.inputs]
-            known[node] = node.op.evaluate(*args, **node.params)
+            try:
+                known[node] = node.op.evaluate(*args, **node.params)
+            except np.linalg.LinAlgError as error:
+                raise _refused(node, error) from None
             for arg in node.inputs:
                 uses[arg] -= 1
                 if not uses[arg]:
                     known.pop(arg, None)
     return [known.get(node, node.value) for node in targets]
+
+
+def _refused(node: Node, error: Exception) -> LinAlgError:
+    """Return what to say of a matrix that an op cannot take, which may be that of a derivative alone."""
+    line = node.origin or next((each.origin for each in reversed(ancestors([node])) if each.origin), None)
+    role = "" if node.origin else ", in a derivative of what is computed"
+    return LinAlgError(f"{node.op.name}: {str(error).rstrip('.')}{role}{f', at {line}' if line else ''}")
 
 
 def value_of(node: Node) -> Any:
@@ -574,3 +590,29 @@ def batch(targets: Sequence[Node], mapping: Mapping[Node, Node]) -> list[Node | 
             flags = [arg in batched for arg in node.inputs]
             batched[node] = node.op.batch(node, [batched.get(arg, arg) for arg in node.inputs], flags)
     return [batched.get(node) for node in targets]
+
+
+def inline(targets: Sequence[Node], mapping: Mapping[Node, Node], builder: Builder) -> list[Node]:
+    """Make nodes of another builder that compute the same; `mapping` says what stands for which node there."""
+    known = dict(mapping)
+    for node in _needed(targets, known):
+        if node.op is CONSTANT:
+            known[node] = builder.constant(node.value if node.binding is None else node.binding)
+            continue
+        args = tuple(known[arg] for arg in node.inputs)
+        copy = known[node] = builder.emit(node.op, args, node.params, None, node.origin)
+        if node.is_named:
+            builder.name(copy, node.name)
+    return [known[node] for node in targets]
+
+
+def _needed(targets: Iterable[Node], known: Mapping[Node, Any]) -> list[Node]:
+    """Return, in order, the targets and all they need, up to nodes that are known."""
+    seen = {node for node in targets if node not in known}
+    stack = list(seen)
+    while stack:
+        for node in stack.pop().inputs:
+            if node not in seen and node not in known:
+                seen.add(node)
+                stack.append(node)
+    return sorted(seen, key=lambda node: node.index)

@@ -54,6 +54,8 @@ def to_json(program: Program, names: Mapping[Node, str]) -> str:
 
 
 def _node(node: Node, place: Mapping[Node, int], names: Mapping[Node, str]) -> dict[str, Any]:
+    if node.op.family == "control":
+        raise GraphError(f"{names.get(node, node.name)}: a loop or branch ({node.op.name}) has no JSON form")
     if node.op.name not in _OPS and REGISTRY.get(node.op.name) is not node.op:
         raise GraphError(
             f"{names.get(node, node.name)}: a function with a custom rule ({node.op.name}) has no JSON form"

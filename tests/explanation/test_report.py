@@ -489,3 +489,41 @@ def test_a_tangle():
     found = [report.derivatives[y.name, x.name] for y in report.graph.outputs for x in report.graph.inputs]
     np.testing.assert_allclose(np.reshape(found, (20, 30)), np.stack(jacobian))
     assert len(str(report).splitlines()) < 200
+
+
+def test_millions_of_paths_between_arrays_are_not_sorted():
+    def determinant(a):
+        a, d = a.copy(), 1.0
+        for k in range(4):
+            d = d * a[k, k]
+            for i in range(k + 1, 4):
+                a[i, k:] -= a[i, k] / a[k, k] * a[k, k:]
+        return d
+
+    report = cr.explain(determinant, np.eye(4) + 0.1)
+    (routes,) = report.paths
+    assert routes.count > 500_000
+    assert not routes.are_largest
+    assert f"{routes.count:,} paths   the first 20" in str(report)
+
+
+def test_complex_arguments_are_written_out():
+    assert "at z = 1+2j" in str(cr.explain("z*z", z=1 + 2j))
+
+
+def test_edges_are_spelled_with_the_graphs_names():
+    def f(x, a):
+        b = np.linalg.solve(a, np.outer(x, x))
+        c = b @ x
+        inverse = np.linalg.inv(a)
+        return c @ c + np.sum(inverse)
+
+    graph = cr.trace(f, np.arange(3.0), np.eye(3) * 2)
+    words = {(edge.formula, edge.backward_formula) for edge in graph.edges}
+    assert words >= {
+        ("2 (c @ ·)", "2 (c·)"),
+        ("· @ x", "np.outer(·, x)"),
+        ("solve(a, ·)", "solve(aᵀ, ·)"),
+        ("-solve(a, · @ b)", "-solve(aᵀ, ·) @ bᵀ"),
+        ("-inverse @ · @ inverse", "-inverseᵀ @ · @ inverseᵀ"),
+    }

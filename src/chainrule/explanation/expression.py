@@ -26,7 +26,7 @@ from rich.cells import cell_len
 from chainrule.errors import ExpressionError
 from chainrule.ir import CONSTANT, INPUT, Node, Origin, ancestors
 from chainrule.tracing.array import UFUNCS, TracedArray
-from chainrule.tracing.functions import logsumexp
+from chainrule.tracing.functions.reductions import logsumexp
 from chainrule.tracing.origin import at
 
 __all__ = ["FILE", "FUNCTIONS", "Expression", "constant", "parse"]

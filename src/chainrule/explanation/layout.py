@@ -369,7 +369,9 @@ def _paths(page: _Page, report: Explanation) -> None:
             page.line(*line, ("   = 0", "value"))
             continue
         if not routes.is_complete and routes.paths:
-            line.append((f"   {page.say('largest', shown=len(routes.paths))}", "note"))
+            line.append(
+                (f"   {page.say('largest' if routes.are_largest else 'first', shown=len(routes.paths))}", "note")
+            )
         if not routes.paths and value is not None:
             line.append((f"   = {_brief(value)}", "sum"))
         page.line(*line)

@@ -28,6 +28,7 @@ __all__ = ["Explanation", "Routes", "check_suffix", "explain", "explain_call"]
 
 _SWEEPS = 8  # of each kind that are walked through
 _PAIRS = 16  # of an input and an output whose paths are listed
+_SORTED = 256  # paths between arrays that are sorted by the sizes of their products
 _ELEMENTS = 1 << 24  # of all derivatives up to which they are computed
 _EXACT = 1 << 53  # whole numbers up to here are exact in every reader of JSON
 _SMALL = 64  # elements up to which an array is written out
@@ -122,12 +123,15 @@ class Routes:
         target: The output.
         count: How many there are, exactly.
         paths: As many of them as were asked for; those with the largest products where that is not all.
+        are_largest: Whether they are those; of very many paths between arrays the first are listed, since the sizes
+            of products of matrices are known only when they are formed.
     """
 
     source: GraphNode
     target: GraphNode
     count: int
     paths: tuple[Path, ...]
+    are_largest: bool = True
 
     @property
     def is_complete(self) -> bool:
@@ -207,9 +211,9 @@ class Explanation:
             counts = count_to(self.net, target)
             for source in self.net.inputs[: _PAIRS - len(found)]:
                 count = counts.get(source, 0)
-                largest = count > self.limit and is_small(source, target)
-                listed = self.graph.paths(source, target, self.limit, largest=largest) if count else ()
-                found.append(Routes(source, target, count, tuple(listed)))
+                sorts = is_small(source, target) and (self.net.is_scalar or count <= _SORTED)
+                listed = self.graph.paths(source, target, self.limit, largest=sorts and count > self.limit)
+                found.append(Routes(source, target, count, tuple(listed if count else ()), sorts))
         return tuple(found)
 
     @functools.cached_property
@@ -522,7 +526,7 @@ def _called(f: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any
 
 
 def _brief(value: Any) -> str:
-    if isinstance(value, int | float | np.generic) and not isinstance(value, bool | np.bool_):
+    if isinstance(value, int | float | complex | np.generic) and not isinstance(value, bool | np.bool_):
         return number(value)
     if isinstance(value, np.ndarray):
         return number(value) if value.ndim <= 1 and value.size <= 4 else f"{value.dtype}{list(value.shape)}"

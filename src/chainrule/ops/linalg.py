@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.edges import Edge, Map, Tensor, Traced, traced
+from chainrule.edges import Edge, Map, Naming, Tensor, Traced, traced
 from chainrule.ir import Node
 from chainrule.ops.family import helper, opaque
 from chainrule.types import Shape, Spec, broadcast_shapes, real_dtype
@@ -46,7 +46,10 @@ def _per_matrix(y: Node, a: Node, coefficient: Node) -> Tensor:
 
 
 def _solve_wrt_matrix(y: Node, a: Node, b: Node) -> Traced:
-    return traced(lambda a_dot: -solve(a, a_dot @ y).sum_to(y.shape), a.spec, y, "-solve(a, · @ y)")
+    def words(name: Naming, flipped: bool) -> str:
+        return f"-solve({name(a)}ᵀ, ·) @ {name(y)}ᵀ" if flipped else f"-solve({name(a)}, · @ {name(y)})"
+
+    return traced(lambda a_dot: -solve(a, a_dot @ y).sum_to(y.shape), a.spec, y, words)
 
 
 def _solve_wrt_side(y: Node, a: Node, b: Node) -> Map:
@@ -55,7 +58,7 @@ def _solve_wrt_side(y: Node, a: Node, b: Node) -> Map:
         lambda y_bar: solve(a.mT, y_bar).sum_to(b.shape),
         b.spec,
         y.spec,
-        "solve(a, ·)",
+        lambda name, flipped: f"solve({name(a)}ᵀ, ·)" if flipped else f"solve({name(a)}, ·)",
         y,
     )
 
@@ -69,17 +72,28 @@ solve = opaque(
         np.result_type(_inexact(a.dtype), _inexact(b.dtype)),
     ),
     partials=[_solve_wrt_matrix, _solve_wrt_side],
+    lower="solve",
     core=(2, 2),
     source="np.linalg.solve",
     samples=lambda rng: [((*values, rng.normal(size=(*values[0].shape[:-1], 2))), {}) for values, _ in _matrices(rng)],
 )
+
+
+def _inv_edge(y: Node, a: Node) -> Traced:
+    def words(name: Naming, flipped: bool) -> str:
+        factor = f"{name(y)}ᵀ" if flipped else name(y)
+        return f"-{factor} @ · @ {factor}"
+
+    return traced(lambda a_dot: -(y @ a_dot @ y), a.spec, y, words)
+
 
 inv = opaque(
     "inv",
     np.linalg.inv,
     doc="Inverse of a matrix.",
     infer=lambda a: a.with_dtype(_inexact(a.dtype)),
-    partials=[lambda y, a: traced(lambda a_dot: -(y @ a_dot @ y), a.spec, y, "-y @ · @ y")],
+    partials=[_inv_edge],
+    lower="inv",
     core=(2,),
     source="np.linalg.inv",
     samples=_matrices,
@@ -133,6 +147,7 @@ det = opaque(
     doc="Determinant.",
     infer=lambda a: Spec(a.shape[:-2], _inexact(a.dtype)),
     partials=[lambda y, a: _per_matrix(y, a, cofactor(a))],
+    lower="det",
     core=(2,),
     source="np.linalg.det",
     samples=_matrices,
@@ -194,6 +209,7 @@ cholesky = opaque(
     doc="Lower triangular factor L of a = L @ Lᴴ.",
     infer=lambda a: a.with_dtype(_inexact(a.dtype)),
     partials=[_cholesky_edge],
+    lower="cholesky",
     core=(2,),
     source="np.linalg.cholesky",
     samples=_definite,

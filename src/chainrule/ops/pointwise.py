@@ -1,20 +1,7 @@
 """Elementwise ops: one ufunc and one partial per argument on each line.
 
-Conventions where a derivative does not exist or is not unique (tested in tests/ops/test_conventions.py):
-
-| at | convention |
-| --- | --- |
-| `abs`, `sign`, `hypot`, norms at 0 | 0, the subgradient of least norm |
-| `arctan2` at (0, 0) | 0 |
-| `maximum`, `minimum`, `fmax`, `fmin`, `max`, `min` at a tie | shared equally among the tied |
-| `maximum`, `minimum` of NaN and a number | 0 (the value is NaN) |
-| `sort` with ties | the order of a stable sort |
-| `clip` at a bound | 1/2, as the composition of maximum and minimum |
-| `floor`, `ceil`, `rint`, `trunc`, `sign`, `heaviside`, comparisons | 0 everywhere |
-| `x ** 0` | 0 with respect to x, also at x = 0 |
-| `x ** p` with respect to p at x = 0 | 0 |
-| `xlogy(a, b)` and `xlog1py` with respect to b at a = 0 | 0 for every b |
-| `where`, and any factor that is exactly 0 | the branch not taken contributes 0, even beside inf or NaN |
+What a derivative is at a kink, a tie or a zero is a convention; all of them stand in docs/conventions.md and are tested
+in tests/ops/test_conventions.py.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ from scipy.special import gamma, gammaln, psi
 
 from chainrule.ops.host import stop_gradient
 from chainrule.ops.pointwise import zeta as zeta_op
-from chainrule.tracing import functions
 from chainrule.tracing.array import holds_traced, record, stacked
+from chainrule.tracing.functions.reductions import logsumexp as traced_logsumexp
 
 __all__ = ["log_softmax", "logsumexp", "multigammaln", "polygamma", "softmax", "zeta"]
 
@@ -55,7 +55,7 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
     """
     a, b = stacked(a), None if b is None else stacked(b)
     if not return_sign:
-        return functions.logsumexp(a, axis, b, keepdims)
+        return traced_logsumexp(a, axis, b, keepdims)
     top, weights = _top(a, axis), 1.0 if b is None else b
     total = np.sum(weights * np.exp(a - top), axis=axis, keepdims=True)
     size, sign = np.log(np.abs(total)) + top, np.sign(total)

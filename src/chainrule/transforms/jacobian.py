@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from chainrule import ir
-from chainrule.edges import pull, push, zeros
+from chainrule.edges import Edge, pull, push, zeros
 from chainrule.errors import GraphError
 from chainrule.ir import Node, Program
 from chainrule.transforms.eliminate import eliminate
@@ -19,6 +19,9 @@ MODES = ("auto", "forward", "reverse", "eliminate")
 
 def jacobian(program: Program, mode: str = "auto", order: Iterable[Node] | str = "reverse") -> Program:
     """Return the program of all partials: for each output and each input an array of both shapes together.
+
+    Of a real output with respect to a complex input x + iy it is ∂/∂x - i ∂/∂y, as `grad` has it, in every mode; a
+    complex output counts as a holomorphic function of a complex input.
 
     Args:
         program: The function.
@@ -35,7 +38,7 @@ def jacobian(program: Program, mode: str = "auto", order: Iterable[Node] | str =
         mode = choose(program)
     if mode == "eliminate":
         rows = eliminate(program, order)
-        found = [[None if edge is None else edge.dense(program.builder) for edge in row] for row in rows]
+        found = [[None if edge is None else _dense(edge, program.builder) for edge in row] for row in rows]
     else:
         found = _forward(program) if mode == "forward" else _reverse(program)
     outputs = []
@@ -61,6 +64,12 @@ def _forward(program: Program) -> list[list[Node | None]]:
     columns = []
     for x in program.inputs:
         dots = _sweep(x, functools.partial(_push, x, program))
+        if x.spec.is_complex and any(not y.spec.is_complex for y in program.outputs):
+            turned = _sweep(x, functools.partial(_push, x, program), 1j)
+            dots = [
+                dot if dot is None or by_imag is None or y.spec.is_complex else dot - 1j * by_imag
+                for dot, by_imag, y in zip(dots, turned, program.outputs, strict=True)
+            ]
         columns.append([_columns_last(dot, y, x) for dot, y in zip(dots, program.outputs, strict=True)])
     return [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in program.outputs]
 
@@ -76,6 +85,12 @@ def _reverse(program: Program) -> list[list[Node | None]]:
             rows.append([None] * len(program.inputs))
             continue
         bars = _sweep(y, functools.partial(_pull, y, program))
+        if y.spec.is_complex and any(not x.spec.is_complex for x in program.inputs):
+            turned = _sweep(y, functools.partial(_pull, y, program), -1j)
+            bars = [
+                bar if bar is None or of_imag is None or x.spec.is_complex else bar + 1j * of_imag
+                for bar, of_imag, x in zip(bars, turned, program.inputs, strict=True)
+            ]
         pairs = zip(bars, program.inputs, strict=True)
         rows.append([None if bar is None else bar.reshape((*y.shape, *x.shape)) for bar, x in pairs])
     return rows
@@ -85,16 +100,24 @@ def _pull(y: Node, program: Program, bar: Node) -> list[Node | None]:
     return pull({y: bar}, program.inputs)
 
 
-def _sweep(end: Node, run: Callable[[Node], list[Node | None]]) -> list[Node | None]:
-    """Run a sweep from the unit vectors of a node; a scalar needs no batch."""
+def _dense(edge: Edge, builder: ir.Builder) -> Node:
+    if not edge.source.is_complex or edge.target.is_complex:
+        return edge.dense(builder)
+    count = edge.source.ndim
+    rows = edge.transpose().dense(builder)
+    return rows.permute([*range(count, rows.ndim), *range(count)])
+
+
+def _sweep(end: Node, run: Callable[[Node], list[Node | None]], unit: complex = 1) -> list[Node | None]:
+    """Run a sweep from the unit vectors of a node, times a number; a scalar needs no batch."""
     builder = end.builder
-    one = builder.constant(end.dtype.type(1))
+    one = builder.constant(end.dtype.type(unit))
     if not end.shape:
         return run(one)
     size = end.spec.size
     single = builder.input(end.spec)
     found = run(single)
-    basis = builder.constant(np.eye(size, dtype=end.dtype).reshape(size, *end.shape))
+    basis = builder.constant((np.eye(size, dtype=end.dtype) * end.dtype.type(unit)).reshape(size, *end.shape))
     some = [node for node in found if node is not None]
     batched = iter(ir.batch(some, {single: basis}))
     return [None if node is None else next(batched) for node in found]
