@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import os
 import platform
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,6 +131,24 @@ def _set_threads() -> int:
             if function is not None:
                 return int(ctypes.cast(function, ctypes.c_void_p).value or 0)
     return int(ctypes.cast(_KEEP_THREADS, ctypes.c_void_p).value or 0)
+
+
+@contextlib.contextmanager
+def blas_on_one_thread() -> Iterator[None]:
+    """Let BLAS use no threads of its own meanwhile."""
+    set_threads = _threads_setter()
+    before = set_threads(1)
+    try:
+        yield
+    finally:
+        if before > 1:
+            set_threads(before)
+
+
+@functools.cache
+def _threads_setter() -> Callable[[int], int]:
+    setter: Callable[[int], int] = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(_set_threads())
+    return setter
 
 
 _KEEP_THREADS = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(lambda _: 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import threading
@@ -13,7 +14,7 @@ import numpy as np
 
 from chainrule import ir
 from chainrule.ir import Node
-from chainrule.llvm import threads
+from chainrule.llvm import engine, threads
 from chainrule.llvm.emit import TYPES
 from chainrule.llvm.engine import Code, compile_module
 from chainrule.llvm.loops import Compiled
@@ -24,6 +25,7 @@ from chainrule.ops.control import Results, pullback
 SMALL = 8192
 """Bytes up to which inputs and results are copied through the arena."""
 _ALIGN = 64
+_NOTHING = contextlib.nullcontext()
 
 
 def _fast_address(array: np.ndarray) -> int:
@@ -205,7 +207,9 @@ class Frame:
                 if function(self.address):
                     raise EvaluationError
             elif type(action) is Shared:
-                threads.share(functools.partial(function, self.address), action.size, code.threads)
+                part = functools.partial(function, self.address)
+                with engine.blas_on_one_thread() if action.blas else _NOTHING:
+                    threads.share(part, action.size, code.threads)
             else:
                 node = action.node  # type: ignore[union-attr]
                 _host(node, values, node in code.swept)

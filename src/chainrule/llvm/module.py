@@ -58,10 +58,14 @@ class Native:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """A loop that several threads run: a function to call with the table, a range, and the number of the thread."""
+    """A loop that several threads run: a function to call with the table, a range, and the number of the thread.
+
+    Where each of them calls BLAS (`blas`), BLAS is to use no threads of its own.
+    """
 
     name: str
     size: int
+    blas: bool = False
 
 
 @dataclass(slots=True)
@@ -292,7 +296,7 @@ class Module:
                 ]
             ),
         ]
-        self.actions.append(Shared(name, size))
+        self.actions.append(Shared(name, size, isinstance(nest, MultiplyNest)))
 
     def _finish_shared(self, step: Loop) -> None:
         """Add the function that adds up the partial results of a shared loop."""

@@ -14,16 +14,16 @@ from chainrule.llvm.nests import Nest, combine
 
 
 def extent(node: Node, in_memory: Callable[[Node], bool], threads: int) -> int:
-    """Return how many equal parts a product has that threads can do apart; 0 where it is too small."""
+    """Return how many products of a batch threads can do apart; 0 where there are few, or little to do.
+
+    One large product is left to the threads of BLAS, which take it up sooner.
+    """
     form = as_matrices(node, in_memory)
-    if form is None or form.sums:
+    if form is None or form.sums or not form.batch or form.batch[0][0] < 2 * threads:
         return 0
-    work = form.rows * form.inner * form.columns * math.prod(size for size, *_ in form.batch)
-    if work < THREADED or form.rows * form.inner * form.columns <= SMALL:
-        return 0
-    if form.batch:
-        return form.batch[0][0] if form.batch[0][0] >= 2 * threads else 0
-    return form.rows if form.rows >= 16 * threads and form.columns > 1 else 0
+    each = form.rows * form.inner * form.columns
+    whole = each * math.prod(size for size, *_ in form.batch)
+    return form.batch[0][0] if whole >= THREADED and SMALL < each < THREADED else 0
 
 
 class MultiplyNest(Nest):
@@ -38,12 +38,11 @@ class MultiplyNest(Nest):
             slots: Nodes in memory.
             declared: Where declarations are collected.
             node: The product.
-            shared: Whether each thread does its part: of the outermost axis of the batch, or of the rows.
+            shared: Whether each thread does its part of the outermost axis of the batch.
             care: Whether to look for results that are not finite where the op asks for it.
         """
         super().__init__(slots, declared, [node])
         self.shared = shared
-        self.height: str | None = None
         self.node = node
         self.kind = TYPES[node.dtype]
         product = node.op.lower
@@ -52,7 +51,7 @@ class MultiplyNest(Nest):
         assert form is not None
         self.form = form
         work = form.rows * form.inner * form.columns
-        with self.on_one_thread(work > SMALL and (shared or work < THREADED)):
+        with self.on_one_thread(SMALL < work < THREADED and not shared):
             if shared:
                 self._part()
             else:
@@ -63,15 +62,8 @@ class MultiplyNest(Nest):
             take_care(self, node, product)
 
     def _part(self) -> None:
-        """Do a thread's part."""
-        form, body = self.form, self.body
-        if not form.batch:
-            rows = body.let("trunc i64 %hi to i32")
-            rows = body.let(f"sub i32 {rows}, {body.let('trunc i64 %lo to i32')}")
-            self.height = body.variable("i32")
-            body.do(f"store i32 {rows}, ptr {self.height}")
-            self._matrix(())
-            return
+        """Do a thread's part of the batch."""
+        form = self.form
         (size, *_), *rest = form.batch
         outer = self.open("b", "%lo", "%hi", (0, size - 1))
         self.over(tuple(each[0] for each in rest), lambda place: self._matrix((outer.index, *place)))
@@ -82,9 +74,6 @@ class MultiplyNest(Nest):
         a, b, c = Index(form.a.offset), Index(form.b.offset), Index()
         for index, (_, a_step, b_step, c_step) in zip(place, (*form.batch, *form.sums), strict=True):
             a, b, c = a + index * a_step, b + index * b_step, c + index * c_step
-        if self.height is not None:
-            first = Index(0, (("%lo", 1),))
-            a, c = a + first * form.a_strides[0], c + first * form.c_rows
         if form.rows * form.inner * form.columns <= SMALL:
             self._by_loops(a, b, c)
         else:
@@ -173,7 +162,7 @@ class MultiplyNest(Nest):
             f"chainrule_{letter}gemm",
             [
                 "N" if b_plain else "T", "N" if a_plain else "T",
-                form.columns, self.height or form.rows, form.inner, one,
+                form.columns, form.rows, form.inner, one,
                 b, max(b_inner if b_plain else b_columns, form.columns if b_plain else form.inner, 1),
                 a, max(a_rows if a_plain else a_inner, form.inner if a_plain else form.rows, 1),
                 zero, c, max(form.c_rows, form.columns),
