@@ -7,9 +7,11 @@ PYTEST_FLAGS ?= -n auto
 
 .PHONY: demo test check bench format wheel clean
 
-demo: $(STAMP)-learn ## the example explained, then a network trained on handwritten digits
+demo: $(STAMP)-learn ## the example explained, then a network trained on handwritten digits by each optimizer
 	$(BIN)/chainrule explain "(a+b)*(b+1)" a=2 b=1
-	$(BIN)/chainrule train digits --out demo
+	$(BIN)/chainrule train digits --epochs 80 --out demo
+	$(BIN)/chainrule train digits --epochs 80 --optimizer momentum --out demo/momentum
+	$(BIN)/chainrule train digits --epochs 80 --optimizer adam --out demo/adam
 
 test: $(STAMP)-test ## all tests
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)

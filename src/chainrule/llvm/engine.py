@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import functools
 import os
 import platform
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import llvmlite
 import llvmlite.binding as llvm
-import scipy.linalg.cython_blas
-import scipy.linalg.cython_lapack
 from llvmlite.binding.newpassmanagers import NewPassManager
 
-from chainrule.llvm import cache
+from chainrule.llvm import blas, cache
 from chainrule.llvm.module import Module
 
 LARGE_STRAIGHT = 6_000
@@ -29,8 +26,6 @@ _LOCK = threading.RLock()
 if hasattr(os, "register_at_fork"):  # the thread that holds it may be in the parent
     os.register_at_fork(after_in_child=lambda: globals().update(_LOCK=threading.RLock()))
 _VECTOR_MARK = re.compile(r"#vec_(\w+)_(\d)#")
-_BLAS = ("dgemm", "sgemm", "dgemv", "sgemv", "dtrsm", "strsm")
-_LAPACK = ("dgetrf", "sgetrf", "dgetri", "sgetri", "dpotrf", "spotrf")
 
 
 @dataclass(slots=True)
@@ -107,10 +102,8 @@ def _prepare() -> bool:
     """Make LLVM and the libraries ready; return whether glibc's vector functions are there."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    for library, names in ((scipy.linalg.cython_blas, _BLAS), (scipy.linalg.cython_lapack, _LAPACK)):
-        for name in names:
-            llvm.add_symbol(f"chainrule_{name}", _pointer(library.__pyx_capi__[name]))
-    llvm.add_symbol("chainrule_blas_threads", _set_threads())
+    for name, address in blas.symbols().items():
+        llvm.add_symbol(name, address)
     if platform.system() == "Linux" and platform.machine() == "x86_64":
         try:
             llvm.load_library_permanently("libmvec.so.1")
@@ -120,57 +113,15 @@ def _prepare() -> bool:
     return False
 
 
-def _set_threads() -> int:
-    """Return the address of a function that sets how many threads BLAS uses and returns how many it used.
-
-    It is OpenBLAS's own, found where SciPy's copy of the library lies; elsewhere it does nothing.
-    """
-    for name in _libraries("openblas"):
-        if "numpy" not in name:  # which has a copy of its own
-            function = getattr(ctypes.CDLL(name), "openblas_set_num_threads_local", None)
-            if function is not None:
-                return int(ctypes.cast(function, ctypes.c_void_p).value or 0)
-    return int(ctypes.cast(_KEEP_THREADS, ctypes.c_void_p).value or 0)
-
-
 @contextlib.contextmanager
 def blas_on_one_thread() -> Iterator[None]:
     """Let BLAS use no threads of its own meanwhile."""
-    set_threads = _threads_setter()
-    before = set_threads(1)
+    before = blas.set_threads(1)
     try:
         yield
     finally:
         if before > 1:
-            set_threads(before)
-
-
-@functools.cache
-def _threads_setter() -> Callable[[int], int]:
-    setter: Callable[[int], int] = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(_set_threads())
-    return setter
-
-
-_KEEP_THREADS = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(lambda _: 1)
-
-
-def _libraries(word: str) -> list[str]:
-    """Return the shared libraries of this process whose path holds a word, where the system tells."""
-    try:
-        with open("/proc/self/maps", encoding="utf-8") as maps:
-            paths = {line.split(maxsplit=5)[5].strip() for line in maps if line.count(" ") >= 5 and word in line}
-    except OSError:
-        return []
-    return sorted(path for path in paths if ".so" in path)
-
-
-def _pointer(capsule: Any) -> int:
-    """Return the address in one of SciPy's capsules."""
-    name_of = ctypes.pythonapi.PyCapsule_GetName
-    name_of.restype, name_of.argtypes = ctypes.c_char_p, [ctypes.py_object]
-    pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
-    pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    return int(pointer_of(capsule, name_of(capsule)))
+            blas.set_threads(before)
 
 
 @functools.cache

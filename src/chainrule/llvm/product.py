@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from chainrule import ir
 from chainrule.ir import Node, Product
+from chainrule.llvm import blas
 from chainrule.llvm.emit import TYPES, literal, scale
 from chainrule.llvm.index import Index
 from chainrule.llvm.layout import SMALL, THREADED, as_matrices
@@ -136,6 +137,8 @@ class MultiplyNest(Nest):
         """Call BLAS, which counts by columns: cᵀ = bᵀ @ aᵀ."""
         form = self.form
         letter = "d" if self.kind == "double" else "s"
+        alone = self.shared or form.rows * form.inner * form.columns < THREADED
+        home = "chainrule_" if alone or not blas.numpys() else "chainrule_numpy_"
         (a_rows, a_inner), (b_inner, b_columns) = form.a_strides, form.b_strides
         one, zero = (
             self._constant(self.kind, literal(1.0, self.kind)),
@@ -154,12 +157,12 @@ class MultiplyNest(Nest):
             else:
                 leading = max(steps[0], form.inner)
                 arguments = ["T", form.inner, rows, one, matrix, leading, vector, length, zero, c, step]
-            self._call(f"chainrule_{letter}gemv", arguments)
+            self._call(f"{home}{letter}gemv", arguments)
             return
         b_plain = b_columns == 1 or form.columns == 1
         a_plain = a_inner == 1 or form.inner == 1
         self._call(
-            f"chainrule_{letter}gemm",
+            f"{home}{letter}gemm",
             [
                 "N" if b_plain else "T", "N" if a_plain else "T",
                 form.columns, form.rows, form.inner, one,
@@ -177,7 +180,7 @@ class MultiplyNest(Nest):
     def _call(self, function: str, arguments: Sequence[str | int]) -> None:
         self.body.declared.add(f"declare void @{function}({', '.join(['ptr'] * len(arguments))})")
         spelled = [
-            self._constant("i32", str(each))
+            self._constant("i64" if "_numpy_" in function else "i32", str(each))
             if isinstance(each, int)
             else self._constant("i8", str(ord(each)))
             if each in ("N", "T")
