@@ -36,7 +36,7 @@ class Library:
 
     def value_and_grad(self, f: Function, argnums: Sequence[int]) -> Function:
         """Return a function that computes f and its gradient with respect to some arguments."""
-        raise NotImplementedError
+        raise TypeError(f"{self.name} does not differentiate")
 
     def grad(self, f: Function, argnums: Sequence[int]) -> Function:
         """Return a function that computes the gradient of f alone."""
