@@ -133,7 +133,7 @@ def train_digits(
 
 def _one_thread() -> AbstractContextManager[Any]:
     """Let BLAS use one thread: sums that are split differently round differently, and the matrices are small."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # noqa: PLC0415 - scikit-learn's
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415 - scikit-learn's
 
     return threadpool_limits(1, user_api="blas")
 
