@@ -76,7 +76,9 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise WeightsError(f"cannot read weights from {path}: {error.strerror or error}") from error
     except Exception as error:  # damaged bytes make zipfile, zlib, ast and NumPy raise nearly anything
-        raise WeightsError(f"{path} is damaged or not a weights file: {error}") from error
+        raise WeightsError(
+            f"{path} is damaged or not a weights file; give the weights.npz that a training with --out has written"
+        ) from error
 
 
 def _sizes(path: str | PathLike[str], network: Network) -> tuple[int, ...]:

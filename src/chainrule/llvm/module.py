@@ -109,13 +109,12 @@ class Module:
     def add(self, plan: Plan) -> None:
         """Emit all steps of a plan."""
         stretch: list[Step | Care] = []
-        work = {node: 1 for node in plan.kept}
         for step in plan.steps:
             if isinstance(step, Host):
                 self._segment(stretch, plan)
                 stretch = []
                 self.actions.append(step)
-            elif isinstance(step, Loop) and self._is_parallel(step, work):
+            elif isinstance(step, Loop) and self._is_parallel(step):
                 self._segment(stretch, plan)
                 stretch = []
                 nest = self._loop(step, parallel=True)
@@ -250,7 +249,7 @@ class Module:
 
     # -- loops that several threads share -----------------------------------------------------------------
 
-    def _is_parallel(self, step: Loop, work: Mapping[Node, int]) -> bool:
+    def _is_parallel(self, step: Loop) -> bool:
         if self.threads < 2 or not step.domain:
             return False
         if step.axes is not None and step.roots[0].spec.size < 64:

@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from chainrule import ir
 from chainrule.ir import Node
 from chainrule.llvm.emit import TYPES, Body, Flat, Place, Value, literal, memory_type
 from chainrule.llvm.index import Index
@@ -627,8 +626,3 @@ class CheckNest(Nest):
     def text(self, name: str, parallel: bool = False, parts: Sequence[str] = ()) -> str:
         text = super().text(name).replace("define internal void", "define internal i1")
         return text.removesuffix("  ret void\n}") + f"  ret i1 {self.flag}\n}}"
-
-
-def is_constant(node: Node) -> bool:
-    """Whether a node is a number written into the code."""
-    return node.op is ir.CONSTANT and not node.shape
