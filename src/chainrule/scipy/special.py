@@ -9,9 +9,7 @@ functions where no argument is traced. Every other name of `scipy.special` is fo
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,7 +18,8 @@ from scipy.special import gamma, gammaln, psi
 
 from chainrule.ops.host import stop_gradient
 from chainrule.ops.pointwise import zeta as zeta_op
-from chainrule.tracing.array import holds_traced, record, stacked
+from chainrule.scipy.twins import twin
+from chainrule.tracing.array import record, stacked
 from chainrule.tracing.functions.reductions import logsumexp as traced_logsumexp
 
 __all__ = ["log_softmax", "logsumexp", "multigammaln", "polygamma", "softmax", "zeta"]
@@ -30,20 +29,7 @@ def __getattr__(name: str) -> Any:
     return getattr(scipy.special, name)
 
 
-def _twin(rule: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that uses the rule where an argument is traced, and SciPy otherwise."""
-    original = getattr(scipy.special, rule.__name__)
-
-    @functools.wraps(rule)
-    def function(*args: Any, **kwargs: Any) -> Any:
-        if holds_traced([*args, *kwargs.values()]):
-            return rule(*args, **kwargs)
-        return original(*args, **kwargs)
-
-    return function
-
-
-@_twin
+@twin(scipy.special)
 def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, return_sign: bool = False) -> Any:
     """Return log(Σ b exp(a)) over axes without overflow; with `return_sign` the logarithm of its size, and its sign.
 
@@ -65,7 +51,7 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
     return np.reshape(size, shape), np.reshape(sign, shape)
 
 
-@_twin
+@twin(scipy.special)
 def softmax(x: Any, axis: Any = None) -> Any:
     """Return exp(x) / Σ exp(x), the sum over axes."""
     x = stacked(x)
@@ -73,7 +59,7 @@ def softmax(x: Any, axis: Any = None) -> Any:
     return powers / np.sum(powers, axis=axis, keepdims=True)
 
 
-@_twin
+@twin(scipy.special)
 def log_softmax(x: Any, axis: Any = None) -> Any:
     """Return x - log(Σ exp(x)), the sum over axes."""
     x = stacked(x)
@@ -81,20 +67,20 @@ def log_softmax(x: Any, axis: Any = None) -> Any:
     return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
 
 
-@_twin
+@twin(scipy.special)
 def polygamma(n: Any, x: Any) -> Any:
     """Return the n-th derivative of psi; differentiable in x."""
     n, x = np.asarray(n), stacked(x)
     return np.where(n == 0, psi(x), (-1.0) ** (n + 1) * gamma(n + 1.0) * zeta(n + 1.0, x))
 
 
-@_twin
+@twin(scipy.special)
 def zeta(x: Any, q: Any = None) -> Any:
     """Return Σ 1 / (k + q)ˣ over k = 0, 1, ...; differentiable in q. Without q, Riemann's zeta function."""
     return record(zeta_op, x, 1.0 if q is None else q)
 
 
-@_twin
+@twin(scipy.special)
 def multigammaln(a: Any, d: int) -> Any:
     """Return the logarithm of the multivariate gamma function of dimension d; differentiable in a."""
     a = stacked(a)

@@ -1,0 +1,45 @@
+"""What makes a twin: a function or object with SciPy's name and signature that also takes traced arrays.
+
+`TWINS` lists them by the name that a user imports, so that an error can name the twin of a plain SciPy call and so that
+the twins can be put in SciPy's place.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from chainrule.tracing.array import holds_traced
+
+TWINS: dict[tuple[str, str], Any] = {}
+"""(SciPy's module, name in it) → the twin."""
+
+
+def register(home: ModuleType, name: str, twin: Any) -> None:
+    """Enter a twin, a function, class or object, for ``home.name``."""
+    TWINS[home.__name__, name] = twin
+
+
+def twin(home: ModuleType) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that makes a rule the twin of SciPy's function of the same name.
+
+    The twin uses the rule where an argument (or an element of a list or tuple given as one) is traced, and is SciPy's
+    own function otherwise. The rule has SciPy's signature; parameters that it lacks are refused by Python with their
+    name.
+    """
+
+    def decorate(rule: Callable[..., Any]) -> Callable[..., Any]:
+        original = getattr(home, rule.__name__)
+
+        @functools.wraps(rule)
+        def function(*args: Any, **kwargs: Any) -> Any:
+            if holds_traced([*args, *kwargs.values()]):
+                return rule(*args, **kwargs)
+            return original(*args, **kwargs)
+
+        register(home, rule.__name__, function)
+        return function
+
+    return decorate
