@@ -11,7 +11,7 @@ import itertools
 import math
 import platform
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,11 +50,15 @@ Place = Indices | Flat
 class Body:
     """Instructions of one function, and what has been computed in it so far."""
 
-    def __init__(self, slots: Mapping[Node, str], declared: set[str], prefix: str = "") -> None:
+    def __init__(
+        self, slots: Mapping[Node, str], declared: set[str], prefix: str = "", plain: Collection[Node] = ()
+    ) -> None:
         self.lines: list[str] = []
         self.variables: list[str] = []
         self.slots = slots  # nodes in memory, and the pointers to them
         self.declared = declared
+        self.plain = plain  # products that need no care for exact zeros
+        self.offsets: Mapping[Node, int] = {}  # nodes at fixed places of %arena, in bytes
         self.memo: dict[tuple[Any, Any], Any] = {}  # elements by node and place, quotients by index and divisor
         self.ranges = Ranges()
         self.cuts: dict[str, set[int]] = {}
@@ -253,6 +257,9 @@ class Body:
     def _load(self, node: Node, place: Place) -> Value:
         kind, memory = TYPES[node.dtype], memory_type(node)
         position = self.flat(place, node.shape)
+        if node in self.offsets and not position.terms:
+            value = self.let(f"load {memory}, ptr {self._at(node, position.constant)}")
+            return self.let(f"icmp ne i8 {value}, 0") if kind == "i1" else value
         if self.begin is not None and position.terms and position.constant >= APART:
             base, position = self.begin(node, position.constant), position - position.constant
         else:
@@ -260,6 +267,20 @@ class Body:
         pointer = self.let(f"getelementptr inbounds {memory}, ptr {base}, i64 {self.integer(position)}")
         value = self.let(f"load {memory}, ptr {pointer}")
         return self.let(f"icmp ne i8 {value}, 0") if kind == "i1" else value
+
+    def _at(self, node: Node, position: int) -> Value:
+        """Return the address of an element at a fixed place: made where it is used, so that no register is kept."""
+        return self.let(f"getelementptr inbounds i8, ptr %arena, i64 {self.offsets[node] + position * node.dtype.itemsize}")
+
+    def keep(self, value: Value, node: Node, place: Indices) -> None:
+        """Store an element of a node in the memory that it has."""
+        position = self.flat(place, node.shape)
+        if node not in self.offsets or position.terms:
+            self.store(value, node, self.slots[node], position)
+            return
+        if TYPES[node.dtype] == "i1":
+            value = self.let(f"zext i1 {value} to i8")
+        self.do(f"store {memory_type(node)} {value}, ptr {self._at(node, position.constant)}")
 
     def store(self, value: Value, node: Node, pointer: str, offset: Index) -> None:
         """Store an element of a node."""
@@ -293,7 +314,7 @@ class Body:
         operands = [self.cast(value, kind, common) for value, kind in zip(operands, kinds, strict=True)]
         if lower == "power" and (special := self._constant_power(node, operands[0], common)):
             return special
-        if lower == "scale" and any(map(_is_plain, node.inputs)):
+        if lower == "scale" and (node in self.plain or any(map(_is_plain, node.inputs))):
             lower = "multiply"
         return SCALAR[lower](self, common, operands)  # type: ignore[index]
 
@@ -305,6 +326,7 @@ class Body:
         known = dict(zip(result, self.unflatten(place), strict=True))
         inner = [label for label in sizes if label not in known]
         kind = TYPES[node.dtype]
+        careful = product.careful and node not in self.plain
         total: Value | None = None
         for position in itertools.product(*(range(sizes[label]) for label in inner)):
             at = known | {label: Index(k) for label, k in zip(inner, position, strict=True)}
@@ -312,9 +334,7 @@ class Body:
                 self.read(a, tuple(at[label] for label in one)),
                 self.read(b, tuple(at[label] for label in two)),
             ]
-            term = (
-                scale(self, kind, factors) if product.careful else self.let(f"fmul {kind} {factors[0]}, {factors[1]}")
-            )
+            term = scale(self, kind, factors) if careful else self.let(f"fmul {kind} {factors[0]}, {factors[1]}")
             total = term if total is None else self.let(f"fadd {kind} {total}, {term}")
         assert total is not None
         return total

@@ -20,11 +20,14 @@ from chainrule.llvm.engine import Code, compile_module
 from chainrule.llvm.loops import Compiled
 from chainrule.llvm.module import Action, Module, Native, Shared
 from chainrule.llvm.plan import Host, Loop, Plan, Straight, plan
+from chainrule.llvm.zeros import CAREFUL, trust
 from chainrule.ops.control import Results, pullback
 
 SMALL = 8192
 """Bytes up to which inputs and results are copied through the arena."""
 _ALIGN = 64
+TRIES = 2
+"""Calls in which NaN was found, and all was computed again with care, from which all calls are careful at once."""
 _NOTHING = contextlib.nullcontext()
 
 
@@ -46,8 +49,15 @@ class EvaluationError(Exception):
     """An index array holds what is no index, or NumPy could not evaluate an op; run by NumPy, the function says why."""
 
 
+class _SeenNaN(Exception):
+    """A product without care for exact zeros may have been wrong."""
+
+
 class Executable:
     """A compiled program. Calls are thread-safe: each thread has an arena of its own.
+
+    Products in which an exact zero wins are formed by plain multiplication where that would show as a NaN, and
+    with care in a second version, which is compiled once a NaN is seen (`zeros.py`).
 
     Where it is `pointed`, it is the body of a loop, which reads inputs and writes outputs where the table of pointers
     says.
@@ -61,7 +71,9 @@ class Executable:
         code: The machine code; None where there is none.
     """
 
-    def __init__(self, inputs: Sequence[Node], outputs: Sequence[Node], pointed: bool = False) -> None:
+    def __init__(
+        self, inputs: Sequence[Node], outputs: Sequence[Node], pointed: bool = False, careful: bool = False
+    ) -> None:
         start = time.perf_counter()
         self.inputs, self.outputs = tuple(inputs), tuple(outputs)
         self.plan: Plan = plan(self.outputs)
@@ -76,6 +88,10 @@ class Executable:
             if is_staged(node) and not pointed:
                 self.offsets[node] = self.arena_bytes
                 self.arena_bytes += _rounded(_bytes(node))
+        trusted = CAREFUL if pointed or careful else trust(self.plan, self.outputs)
+        self.watches = bool(trusted.watched)
+        self.watch = self.arena_bytes
+        self.arena_bytes += _ALIGN * self.watches
         memory = [*self.inputs, *self.constants, *kept]
         apart = [node for node in memory if node not in self.offsets]
         self.slots = {node: k for k, node in enumerate(apart, start=1)} | dict.fromkeys(self.offsets, 0)
@@ -88,13 +104,15 @@ class Executable:
                 self.swept.update(arg for arg in step.node.inputs if step.node.op is pullback)
         self.threads = 1 if pointed else threads.count()
         native = {node: k for node, k in self.slots.items() if node.dtype in TYPES}
-        module = Module(native, self.offsets, self.threads)
+        module = Module(native, self.offsets, self.threads, trust=trusted, watch=self.watch)
         module.slot_count = self.pointers
         module.add(self.plan)
         self.buffers = module.buffers
         self.code: Code | None = compile_module(module) if module.functions or module.straight else None
         self.actions: list[tuple[Any, Action]] = [(self._bound(action), action) for action in module.actions]
         self._local = threading.local()
+        self._careful: Executable | None = None
+        self._seen = 0
         self.compile_seconds = time.perf_counter() - start
 
     def _bound(self, action: Action) -> Any:
@@ -113,10 +131,18 @@ class Executable:
         Raises:
             EvaluationError: an index array holds what is no index, or NumPy raised an error.
         """
+        if self._seen >= TRIES and self._careful is not None:
+            return self._careful(args)
         local = self._local.__dict__
         frame = local.pop("frame", None) or Frame(self)  # a call inside a call, from an op that NumPy runs, has its own
         try:
             return frame.run(args)
+        except _SeenNaN:
+            self._seen += 1
+            if self._careful is None:
+                self._careful = Executable(self.inputs, self.outputs, careful=True)
+                self.compile_seconds += self._careful.compile_seconds
+            return self._careful(args)
         finally:
             local["frame"] = frame
 
@@ -145,6 +171,9 @@ class Frame:
         self.table = np.zeros(code.pointers + len(code.buffers), np.uintp)
         self.table[0] = base
         self.address = self.table.ctypes.data
+        self.seen_nan = self.arena[code.watch : code.watch + 8].view(np.int64) if code.watches else None
+        if self.seen_nan is not None:
+            self.seen_nan[0] = 0
         self.values: dict[Node, Any] = {}
         self.moving: list[tuple[int, Node, np.ndarray]] = []
         seen = code.seen
@@ -175,6 +204,13 @@ class Frame:
         simple &= not self.moving and [type(action) for _, action in code.actions] == [Native]
         self.only = (code.actions[0][0], [(place, bool(place.shape)) for place in places]) if simple else None
 
+    def failure(self) -> Exception:
+        """Return what to raise where a function did not return 0."""
+        if self.seen_nan is not None and self.seen_nan[0]:
+            self.seen_nan[0] = 0
+            return _SeenNaN()
+        return EvaluationError()
+
     def run(self, args: Sequence[Any]) -> list[Any]:
         """Return the outputs."""
         if self.only is not None:  # small arrays and one native call: here every tenth of a microsecond counts
@@ -182,7 +218,7 @@ class Frame:
             for stage, arg in zip(self.staged, args):  # noqa: B905 - the check costs time
                 stage[...] = arg
             if function(self.address):
-                raise EvaluationError
+                raise self.failure()
             return [place.copy() if shape else place[()] for place, shape in places]
         code, table = self.code, self.table
         values = dict(self.values)  # those of this call alone: nothing of the caller's is kept
@@ -205,7 +241,7 @@ class Frame:
         for function, action in code.actions:
             if type(action) is Native:
                 if function(self.address):
-                    raise EvaluationError
+                    raise self.failure()
             elif type(action) is Shared:
                 part = functools.partial(function, self.address)
                 with engine.blas_on_one_thread() if action.blas else _NOTHING:
@@ -213,6 +249,8 @@ class Frame:
             else:
                 node = action.node  # type: ignore[union-attr]
                 _host(node, values, node in code.swept)
+        if self.seen_nan is not None and self.seen_nan[0]:
+            raise self.failure()
         results = []
         for node, is_fresh in self.results:
             if is_fresh:

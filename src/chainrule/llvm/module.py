@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chainrule import ir
@@ -38,6 +38,7 @@ from chainrule.llvm.plan import (
     is_reduction,
 )
 from chainrule.llvm.product import CareNest, MultiplyNest, extent
+from chainrule.llvm.zeros import CAREFUL, Trust
 
 LARGE = 500
 """Elements of straight-line code from which it has a function of its own."""
@@ -86,6 +87,8 @@ class Module:
         slots: Place of each node in memory: in the table of pointers, of which the first is that of the arena.
         offsets: Place in the arena, in bytes, of nodes that live there.
         threads: How many threads may share a loop.
+        trust: Products without care for exact zeros, and where to look for NaN because of that.
+        watch: Place in the arena, in bytes, of the number that is set where one was seen.
         functions: Loops and library calls.
         straight: Straight-line code.
         declared: Declarations and constants that they need.
@@ -98,6 +101,8 @@ class Module:
     threads: int
     functions: list[str] = field(default_factory=list)
     straight: list[str] = field(default_factory=list)
+    trust: Trust = CAREFUL
+    watch: int = 0
     declared: set[str] = field(default_factory=set)
     actions: list[Action] = field(default_factory=list)
     buffers: dict[int, int] = field(default_factory=dict)
@@ -124,7 +129,7 @@ class Module:
             elif isinstance(step, Multiply) and (parts := self._parts(step)):
                 self._segment(stretch, plan)
                 self._share(MultiplyNest(self.slots, self.declared, step.node, shared=True, care=False), parts)
-                stretch = [Care(step.node)]
+                stretch = [] if step.node in self.trust.plain else [Care(step.node)]
             else:
                 stretch.append(step)
                 if len(stretch) >= STRETCH:
@@ -139,18 +144,21 @@ class Module:
             return
         name = f"segment{len(self.actions)}"
         pointers = Pointers(self.slots)
-        body = Body(pointers, self.declared, "s")
+        body = self._straight_body(pointers)
         fails = False
         for step in steps:
             if isinstance(step, Straight):
                 if step.size >= LARGE or len(body.lines) >= LONG:
                     self._large_straight(step, plan, body)
                 else:
-                    straight(body, step, plan, pointers)
+                    straight(body, step, plan, self.trust.watched, self.watch)
                 continue
             nest = self._nest(step)
             function = self._add_function(nest)
             arguments = ", ".join(f"ptr {self._argument(memory, pointers, body)}" for memory in function.pointers)
+            if nest.watches:
+                at = body.let(f"getelementptr inbounds i8, ptr %arena, i64 {self.watch}")
+                arguments += f", ptr {at}"
             if isinstance(step, Factor):
                 arguments += f", ptr {self._scratch(step.node, body)}"
             if isinstance(step, Check | Factor):
@@ -161,8 +169,13 @@ class Module:
                 fails = True
             else:
                 body.do(f"call void @{function.name}({arguments})")
+        result = "0"
+        if self.trust.watched:  # what was computed so far may be wrong: no need to go on
+            at = body.let(f"getelementptr inbounds i8, ptr %arena, i64 {self.watch}")
+            seen = body.let(f"load i64, ptr {at}")
+            result = body.let(f"trunc i64 {seen} to i32")
         lines = [f"define i32 @{name}(ptr %table) {{", "entry:", *self._loads(pointers), *body.variables, *body.lines,
-                 "  ret i32 0", *(["failed:", "  ret i32 1"] if fails else []), "}"]  # fmt: skip
+                 f"  ret i32 {result}", *(["failed:", "  ret i32 1"] if fails else []), "}"]  # fmt: skip
         self.functions.append("\n".join(lines))
         self.actions.append(Native(name))
 
@@ -178,8 +191,8 @@ class Module:
     def _large_straight(self, step: Straight, plan: Plan, caller: Body) -> None:
         name = f"straight{len(self.straight)}"
         pointers = Pointers(self.slots)
-        body = Body(pointers, self.declared, "s")
-        straight(body, step, plan, pointers)
+        body = self._straight_body(pointers)
+        straight(body, step, plan, self.trust.watched, self.watch)
         self.straight.append(
             "\n".join(
                 [
@@ -193,6 +206,11 @@ class Module:
             )
         )
         caller.do(f"call void @{name}(ptr %table)")
+
+    def _straight_body(self, pointers: Pointers) -> Body:
+        body = Body(pointers, self.declared, "s", self.trust.plain)
+        body.offsets = self.offsets
+        return body
 
     def _argument(self, memory: Memory, pointers: Pointers, body: Body) -> str:
         """Return a pointer where it is needed: many of them at the beginning of a function would be slow to compile."""
@@ -220,7 +238,7 @@ class Module:
         if isinstance(step, Loop):
             return self._loop(step, parallel=False)
         if isinstance(step, Multiply):
-            return MultiplyNest(self.slots, self.declared, step.node)
+            return MultiplyNest(self.slots, self.declared, step.node, care=step.node not in self.trust.plain)
         if isinstance(step, Care):
             return CareNest(self.slots, self.declared, step.node)
         if isinstance(step, Spread):
@@ -233,9 +251,9 @@ class Module:
         return CheckNest(self.slots, self.declared, step)
 
     def _loop(self, step: Loop, parallel: bool) -> LoopNest:
-        nest = LoopNest(self.slots, self.declared, step, True, parallel)
+        nest = LoopNest(self.slots, self.declared, step, True, parallel, self.trust)
         if nest.body.unflattened and len(step.domain) > 1:
-            nest = LoopNest(self.slots, self.declared, step, False, parallel)
+            nest = LoopNest(self.slots, self.declared, step, False, parallel, self.trust)
         return nest
 
     def _add_function(self, nest: Nest) -> Function:
@@ -282,6 +300,9 @@ class Module:
             ]
             spelled.append(f"ptr {part}")
         spelled += ["i64 %lo", "i64 %hi", "i64 %part"]
+        if nest.watches:
+            loads.append(f"  %watch = getelementptr inbounds i8, ptr %arena, i64 {self.watch}")
+            spelled.append("ptr %watch")
         self.functions += [
             text,
             "\n".join(
@@ -338,15 +359,34 @@ def _work(step: Loop, slots: Mapping[Node, int]) -> int:
     return total
 
 
-def straight(body: Body, step: Straight, plan: Plan, pointers: Pointers) -> None:
-    """Emit every element of numbers and small arrays, one after the other."""
+def straight(body: Body, step: Straight, plan: Plan, watched: Collection[Node], watch: int) -> None:
+    """Emit every element of numbers and small arrays, one after the other; note where a watched one is NaN."""
+    pending: dict[str, str] = {}  # by type, a value that is to be compared together with the next
+    wrong: list[str] = []
     for node in step.nodes:
         places = _places(node)
         for place in places:
             value = _reduced(body, node, place) if is_reduction(node) else body.compute(node, place)
             body.memo[node, place] = value
             if node in plan.kept:
-                body.store(value, node, pointers[node], body.flat(place, node.shape))
+                body.keep(value, node, place)
+            if node in watched:
+                kind = TYPES[node.dtype]
+                other = pending.pop(kind, None)
+                if other is None:
+                    pending[kind] = value
+                else:
+                    wrong.append(body.let(f"fcmp uno {kind} {other}, {value}"))
+                if len(wrong) == 2:
+                    wrong = [body.let(f"or i1 {wrong[0]}, {wrong[1]}")]
+    wrong += [body.let(f"fcmp uno {kind} {value}, {value}") for kind, value in pending.items()]
+    if wrong:
+        while len(wrong) > 1:
+            wrong = [body.let(f"or i1 {wrong[0]}, {wrong[1]}"), *wrong[2:]]
+        at = body.let(f"getelementptr inbounds i8, ptr %arena, i64 {watch}")
+        old = body.let(f"load i64, ptr {at}")
+        new = body.let(f"or i64 {old}, {body.let(f'zext i1 {wrong[0]} to i64')}")
+        body.do(f"store i64 {new}, ptr {at}")
 
 
 def _places(node: Node) -> list[tuple[Index, ...]]:

@@ -12,6 +12,7 @@ from chainrule.ir import Node
 from chainrule.llvm.emit import TYPES, Body, Flat, Place, Value, literal, memory_type
 from chainrule.llvm.index import Index
 from chainrule.llvm.plan import Check, Loop, Run, Spread, is_reduction
+from chainrule.llvm.zeros import CAREFUL, Trust
 from chainrule.types import Shape
 
 BLOCK = 512
@@ -72,11 +73,18 @@ class Counter:
 class Nest:
     """A function that holds loops."""
 
-    def __init__(self, slots: Mapping[Node, int], declared: set[str], hidden: Sequence[Node] = ()) -> None:
+    def __init__(
+        self,
+        slots: Mapping[Node, int],
+        declared: set[str],
+        hidden: Sequence[Node] = (),
+        plain: Collection[Node] = (),
+    ) -> None:
         self.pointers = Pointers(slots, hidden)
         self.all_pointers = Pointers(slots)
         self.all_pointers.used = self.pointers.used
-        self.body = Body(self.pointers, declared, "l")
+        self.body = Body(self.pointers, declared, "l", plain)
+        self.watches = False
         self.body.begin = self.pointers.at
 
     def pointer(self, node: Node) -> str:
@@ -148,6 +156,8 @@ class Nest:
         parameters = [f"ptr noalias {pointer}" for pointer in self.pointers.used.values()]
         if parallel:
             parameters += [*(f"ptr noalias {part}" for part in parts), "i64 %lo", "i64 %hi", "i64 %part"]
+        if self.watches:
+            parameters.append("ptr noalias %watch")
         return "\n".join(
             [
                 f"define internal void @{name}({', '.join(parameters)}) #2 {{",
@@ -167,17 +177,53 @@ class LoopNest(Nest):
     run, and its number; reductions of everything then leave one partial result each.
     """
 
-    def __init__(self, slots: Mapping[Node, int], declared: set[str], step: Loop, flat: bool, parallel: bool) -> None:
-        super().__init__(slots, declared, step.roots)
+    def __init__(
+        self,
+        slots: Mapping[Node, int],
+        declared: set[str],
+        step: Loop,
+        flat: bool,
+        parallel: bool,
+        trust: Trust = CAREFUL,
+    ) -> None:
+        super().__init__(slots, declared, step.roots, trust.plain)
         self.step, self.flat, self.parallel = step, flat, parallel
+        self.watched = trust.watched
         self.parts: dict[Node, str] = {}
         self.size = math.prod(step.domain)
         self.extent = self.size if flat else (step.domain or (1,))[0]
         if self.size:
+            self.watches = any(node in self.watched for node in step.roots)
+            if self.watches:
+                self._seen = self.body.variable("i32")
+                self.body.do(f"store i32 0, ptr {self._seen}")
             if step.axes is not None:
                 self._partial()
             else:
                 self._whole()
+            if self.watches:
+                self._report()
+
+    def _watch(self, node: Node, value: Value) -> None:
+        """Note whether a value of a watched node is NaN."""
+        if node in self.watched:
+            body = self.body
+            wrong = body.let(f"fcmp uno {TYPES[node.dtype]} {value}, {value}")
+            old = body.let(f"load i32, ptr {self._seen}")
+            new = body.let(f"or i32 {old}, {body.let(f'zext i1 {wrong} to i32')}")
+            body.do(f"store i32 {new}, ptr {self._seen}")
+
+    def _report(self) -> None:
+        """Say so where a watched value was NaN."""
+        body = self.body
+        name = body.label("seen")
+        seen = body.let(f"load i32, ptr {self._seen}")
+        wrong = body.let(f"icmp ne i32 {seen}, 0")
+        body.do(f"br i1 {wrong}, label %{name}.yes, label %{name}.no")
+        body.lines.append(f"{name}.yes:")
+        body.do("store i64 1, ptr %watch")
+        body.do(f"br label %{name}.no")
+        body.lines.append(f"{name}.no:")
 
     def _whole(self) -> None:
         domain = (self.size,) if self.flat else self.step.domain
@@ -264,6 +310,7 @@ class LoopNest(Nest):
             else:
                 value = body.compute(node, where)
                 body.remember(node, where, value)
+                self._watch(node, value)
                 body.store(value, node, self.pointer(node), body.flat(where, node.shape))
         body.memo.clear()
 
@@ -323,6 +370,7 @@ class LoopNest(Nest):
             body.do(f"store {kind} {_start_of(node, kind)}, ptr {part}")
             run(0, size, part)
             value = body.cast(body.let(f"load {kind}, ptr {part}"), kind, TYPES[node.dtype])
+            self._watch(node, value)
             body.store(value, node, self.pointer(node), offset)
             return
         totals = self._totals()
@@ -369,6 +417,7 @@ class LoopNest(Nest):
         body, memory, kind = self.body, memory_type(node), TYPES[node.dtype]
         body.memo.clear()
         value = body.read(node.inputs[0], place)
+        self._watch(node, value)
         pointer = body.let(f"getelementptr inbounds {memory}, ptr {self.pointer(node)}, i64 {body.integer(offset)}")
         old = body.let(f"load {memory}, ptr {pointer}")
         if kind == "i1":
@@ -421,12 +470,15 @@ class LoopNest(Nest):
                 self.parts[node] = f"%parts{len(self.parts)}"
                 for k, source in enumerate((total, error) if kind == "double" else (total,)):
                     value = body.let(f"load {kind}, ptr {source}")
+                    if not k:
+                        self._watch(node, body.cast(value, kind, TYPES[node.dtype]))
                     slot = body.let("mul nsw i64 %part, 2")
                     slot = body.let(f"add nsw i64 {slot}, {k}")
                     where = body.let(f"getelementptr inbounds double, ptr {self.parts[node]}, i64 {slot}")
                     body.do(f"store {kind} {value}, ptr {where}")
                 continue
-            store_total(body, node, kind, total, error, self.pointer(node), offset or Index())
+            value = store_total(body, node, kind, total, error, self.pointer(node), offset or Index())
+            self._watch(node, value)
 
 
 def _position(groups: Sequence[tuple[int, bool]], loops: Mapping[int, Counter], chosen: Sequence[int]) -> Index:
@@ -488,14 +540,16 @@ def add_part(body: Body, node: Node, kind: str, part: str, total: str, error: st
     body.do(f"store double {new}, ptr {total}")
 
 
-def store_total(body: Body, node: Node, kind: str, total: str, error: str, pointer: str, offset: Index) -> None:
-    """Write a total, with its error added, to memory."""
+def store_total(body: Body, node: Node, kind: str, total: str, error: str, pointer: str, offset: Index) -> Value:
+    """Write a total, with its error added, to memory, and return it."""
     value = body.let(f"load {kind}, ptr {total}")
     if node.op.name == "sum" and kind == "double":
         lost = body.let(f"load double, ptr {error}")
         number = body.let(f"fcmp ord double {lost}, {lost}")  # not so where the sum is infinite
         value = body.let(f"select i1 {number}, double {body.let(f'fadd double {value}, {lost}')}, double {value}")
-    body.store(body.cast(value, kind, TYPES[node.dtype]), node, pointer, offset)
+    value = body.cast(value, kind, TYPES[node.dtype])
+    body.store(value, node, pointer, offset)
+    return value
 
 
 def _wide(node: Node) -> str:
