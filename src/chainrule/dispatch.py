@@ -17,7 +17,7 @@ import numpy as np
 
 from chainrule import tree
 from chainrule.errors import DtypeError
-from chainrule.ir import CONSTANT, Builder, Node, Program
+from chainrule.ir import CONSTANT, Builder, Node, Program, value_of
 from chainrule.llvm.executable import EvaluationError, Executable
 from chainrule.llvm.plan import Host
 from chainrule.surroundings import Surroundings, line_of
@@ -26,6 +26,8 @@ from chainrule.types import Spec
 
 MAX_VARIANTS = 128
 """Courses of a program that are kept for one kind of arguments; a function with more runs uncompiled from then on."""
+SOON = 2000
+"""Nodes up to which a function is traced twice at its first call, to see whether it does the same; else at its second."""
 MAX_INTEGERS = 4
 """Values of a Python integer for each of which there is code of its own; with more, it is an input."""
 
@@ -38,7 +40,8 @@ def jit(
 ) -> Jitted:
     """Return f compiled to machine code, with the same results.
 
-    The function is traced at its first call for each kind of arguments (structure, shapes and dtypes). Where it
+    The function is traced at its first call for each kind of arguments (structure, shapes and dtypes), twice to see
+    whether it does the same again (a function of thousands of operations once more at its second call). Where it
     looks at a value (``if x > 0``, ``int(n)``, a mask), the compiled code computes that value too: if it differs
     from the one traced, another variant runs, or is traced. Strings and other objects among the arguments are part
     of the kind; they are compared with ``==``.
@@ -239,6 +242,7 @@ class Family:
         self.root = Fork()
         self.variants: list[Variant] = []
         self.given_up = owner.impure
+        self.doubted = True  # until two traces of one course were the same
         self._only: Variant | None = None  # the one variant of a function that looks at nothing
 
     def call(self, values: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -254,6 +258,8 @@ class Family:
         return self._find(values, args, kwargs)
 
     def _find(self, values: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self.doubted:
+            return self._trace(values, args, kwargs)
         variant = self.root.latest
         for _ in range(len(self.variants)):
             if variant is None or variant.surroundings.changed() is not None:
@@ -282,23 +288,28 @@ class Family:
             return self._trace_anew(values, args, kwargs)
 
     def _trace_anew(self, values: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        before = [each for each in self.variants if each.surroundings.changed() is None] if self.doubted else []
         variant = Variant(self, values, args, kwargs)
         if variant.is_nested:
             return self.owner.f(*args, **kwargs)  # part of an outer trace, which must see what happens here
-        if not self.variants:
-            other = Variant(self, values, args, kwargs)
-            changed = variant.surroundings.changed()
-            difference = variant.difference(other)
-            if changed is not None:
-                where = line_of(self.owner.f, changed)
-                difference = f"it changes {changed}{f', at {where}' if where else ''}"
+        if not self.variants and len(variant.builder.table) < SOON:
+            before, variant = [variant], Variant(self, values, args, kwargs)
+        for earlier in before:
+            if [key for _, key in earlier.guards] != [key for _, key in variant.guards]:
+                continue
+            difference = self._difference(earlier, variant)
             if difference is not None:
                 _warn(
                     f"jit: {self.name} does not do the same twice for the same arguments ({difference}); it runs "
                     "uncompiled. Give it random numbers, times and the like as arguments, and return what it computes"
                 )
                 self.given_up = self.owner.impure = True
-                return self.owner.f(*args, **kwargs)
+                self.variants, self.root, self._only = [], Fork(), None
+                return variant.evaluated()
+            self.doubted = False
+            if earlier in self.variants:
+                self._only = earlier if not earlier.guards else None
+                return self._run(earlier, values, args, kwargs)
         fork = self.root
         forks = [fork]
         for _, key in variant.guards:
@@ -324,11 +335,22 @@ class Family:
             self.variants.append(variant)
         for each in forks:
             each.latest = variant
-        self._only = variant if not variant.guards else None
+        self._only = variant if not variant.guards and not self.doubted else None
+        return self._run(variant, values, args, kwargs)
+
+    def _run(self, variant: Variant, values: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
             return variant.build(variant.code(values))
         except EvaluationError:  # which the function may expect, and handle
             return self.owner.f(*args, **kwargs)
+
+    def _difference(self, earlier: Variant, again: Variant) -> str | None:
+        """Return what a second trace of a course did differently, in words; None where nothing."""
+        changed = earlier.surroundings.changed()
+        if changed is None:
+            return earlier.difference(again)
+        where = line_of(self.owner.f, changed)
+        return f"it changes {changed}{f', at {where}' if where else ''}"
 
     @property
     def name(self) -> str:
@@ -401,6 +423,10 @@ class Variant:
         for node in (*self.inputs, *self.builder.table.values()):
             if node.op is not CONSTANT:
                 node.value = node.binding = None
+
+    def evaluated(self) -> Any:
+        """Return the result of the trace itself, computed by NumPy."""
+        return self.build([value_of(node) for node in self.outputs])
 
     def run(self, values: Sequence[Any]) -> Any:
         """Return the result; only for a course without guards."""
