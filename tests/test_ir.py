@@ -145,7 +145,7 @@ def test_ops_are_values(attribute: str) -> None:
 
 def test_specs_and_programs_are_values() -> None:
     builder, (a,) = inputs(1)
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError, match="does not change"):
         a.spec.shape = (2,)
     with pytest.raises(dataclasses.FrozenInstanceError):
         Program((a,), (a,), builder).inputs = ()

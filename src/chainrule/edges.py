@@ -60,6 +60,10 @@ class Edge(ABC):
     def transpose(self) -> Edge:
         """Return the map that pulls cotangents back."""
 
+    def pull(self, y: Node) -> Node:
+        """Return the image of a cotangent under the transposed map."""
+        return self.transpose().apply(y)
+
     @abstractmethod
     def describe(self, name: Naming = NAME) -> str:
         """Return the map in words, with `·` for the tangent; `name` spells coefficients."""
@@ -128,11 +132,18 @@ class Diagonal(Edge):
 
     def apply(self, x: Node) -> Node:
         y = scale(self.coefficient, x)
+        if self.conjugate is None and y.spec is self.target and y.spec.shape == self.full:
+            return y
         if self.conjugate is not None:
             y = y + scale(self.conjugate, x.conj())
         if not self.target.is_complex:
             y = y.real()
         return y.broadcast_to(self.full).sum_to(self.target.shape).astype(self.target.dtype)
+
+    def pull(self, y: Node) -> Node:
+        if self.conjugate is not None or self.source is not self.target:
+            return self.transpose().apply(y)
+        return self.apply(y)  # a symmetric map
 
     def transpose(self) -> Diagonal:
         conjugate = None if self.conjugate is None else self.conjugate.conj()
@@ -490,7 +501,7 @@ def _pulled(node: Node, bars: Mapping[Node, Node], reached: set[Node]) -> Iterab
         yield from ((arg, term) for arg, term in zip(node.inputs, found, strict=True) if term is not None)
     elif node in bars and not (node.op is ITEM and node.inputs[0].op.joint is not None):
         for source, edge in edges_into(node, reached):
-            yield source, edge.transpose().apply(bars[node])
+            yield source, edge.pull(bars[node])
 
 
 def _name_after(derivative: Node, node: Node, suffix: str, order: list[Node]) -> None:

@@ -9,6 +9,7 @@ the same builder; they share what they have in common with the function they dif
 from __future__ import annotations
 
 import itertools
+import operator
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from chainrule.types import Spec
 
 Params = Mapping[str, Any]
 
+_BY_INDEX = operator.attrgetter("index")
 _SMALL = 64  # elements up to which constants are merged by value
 _SNAPSHOT = 1 << 18  # bytes up to which a captured array is copied; larger ones are fingerprinted
 
@@ -334,13 +336,19 @@ class Builder:
         self, op: Op, inputs: tuple[Node, ...], params: Params, value: Any = None, origin: Origin | None = None
     ) -> Node:
         """Return the node for an application of op: the existing one if there is one."""
-        key = self.key(op, inputs, params)
+        key = (op, inputs, tuple(sorted(params.items()))) if params else (op, inputs)
         node = self.table.get(key)
         if node is None:
-            own: Any = Spec.of(value) if isinstance(value, np.ndarray | np.generic) else None
-            if isinstance(value, tuple):
-                own = tuple(map(Spec.of, value))
-            spec = own if own is not None else op.infer(*(node.spec for node in inputs), **params)
+            if value is None:
+                spec: Any = op.infer(*[node.spec for node in inputs], **params)
+            elif isinstance(value, np.ndarray | np.generic):
+                spec = Spec.of(value)
+            else:
+                spec = (
+                    tuple(map(Spec.of, value))
+                    if isinstance(value, tuple)
+                    else op.infer(*[node.spec for node in inputs], **params)
+                )
             node = self.table[key] = Node(self, op, inputs, params, spec, value, origin)
         return node
 
@@ -475,7 +483,7 @@ def ancestors(targets: Iterable[Node], extra: Iterable[Node] = ()) -> list[Node]
             if node not in seen:
                 seen.add(node)
                 stack.append(node)
-    return sorted(seen, key=lambda node: node.index)
+    return sorted(seen, key=_BY_INDEX)
 
 
 def between(targets: Iterable[Node], sources: Iterable[Node]) -> list[Node]:
@@ -490,7 +498,7 @@ def between(targets: Iterable[Node], sources: Iterable[Node]) -> list[Node]:
                 seen.add(node)
                 stack.append(node)
     found = []
-    for node in sorted(seen, key=lambda node: node.index):
+    for node in sorted(seen, key=_BY_INDEX):
         if node in reached or not reached.isdisjoint(node.inputs):
             reached.add(node)
             found.append(node)
@@ -557,7 +565,7 @@ def _unvalued(node: Node) -> list[Node]:
             if arg.value is None and arg not in seen:
                 seen.add(arg)
                 stack.append(arg)
-    return sorted(seen, key=lambda each: each.index)
+    return sorted(seen, key=_BY_INDEX)
 
 
 def _missing(targets: Iterable[Node], known: Mapping[Node, Any]) -> list[Node]:
@@ -573,7 +581,7 @@ def _missing(targets: Iterable[Node], known: Mapping[Node, Any]) -> list[Node]:
             raise GraphError(f"{node.name}: no value was given for this input")
         seen.add(node)
         stack += [arg for arg in node.inputs if arg not in known and (arg.value is None or arg in stale)]
-    return sorted(seen, key=lambda node: node.index)
+    return sorted(seen, key=_BY_INDEX)
 
 
 def _stale(targets: Iterable[Node], known: Mapping[Node, Any]) -> set[Node]:
@@ -615,4 +623,4 @@ def _needed(targets: Iterable[Node], known: Mapping[Node, Any]) -> list[Node]:
             if node not in seen and node not in known:
                 seen.add(node)
                 stack.append(node)
-    return sorted(seen, key=lambda node: node.index)
+    return sorted(seen, key=_BY_INDEX)

@@ -3,21 +3,70 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
 Shape = tuple[int, ...]
 
+_SPECS: WeakValueDictionary[tuple[Shape, np.dtype[Any], str], Spec] = WeakValueDictionary()
+_LOCK = threading.RLock()
 
-@dataclass(frozen=True, slots=True)
+
 class Spec:
-    """Shape and dtype of an array."""
+    """Shape and dtype of an array. Equal ones are one object, so that they compare and hash at no cost.
+
+    Attributes:
+        shape: Length of each axis.
+        dtype: Type of the elements.
+        size: Number of elements.
+        ndim: Number of axes.
+        is_inexact: Whether the elements are real or complex floating-point numbers.
+        is_complex: Whether the elements are complex.
+    """
+
+    __slots__ = ("__weakref__", "dtype", "is_complex", "is_inexact", "ndim", "shape", "size")
 
     shape: Shape
     dtype: np.dtype[Any]
+    size: int
+    ndim: int
+    is_inexact: bool
+    is_complex: bool
+
+    def __new__(cls, shape: Shape, dtype: np.dtype[Any]) -> Spec:
+        """Return the Spec of a shape and dtype."""
+        found = _SPECS.get((shape, dtype, dtype.char))
+        if found is not None:
+            return found
+        with _LOCK:
+            found = _SPECS.get((shape, dtype, dtype.char))
+            if found is None:
+                found = super().__new__(cls)
+                shape = tuple(map(int, shape))
+                for name, value in (
+                    ("shape", shape),
+                    ("dtype", dtype),
+                    ("size", math.prod(shape)),
+                    ("ndim", len(shape)),
+                    ("is_inexact", dtype.kind in "fc"),
+                    ("is_complex", dtype.kind == "c"),
+                ):
+                    object.__setattr__(found, name, value)
+                _SPECS[shape, dtype, dtype.char] = found
+            return found
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"cannot assign to {name!r}: a Spec does not change")
+
+    def __reduce__(self) -> Any:
+        return Spec, (self.shape, self.dtype)
+
+    def __repr__(self) -> str:
+        return f"Spec(shape={self.shape!r}, dtype={self.dtype!r})"
 
     @staticmethod
     def of(value: Any) -> Spec:
@@ -25,26 +74,6 @@ class Spec:
         if not isinstance(value, np.ndarray | np.generic):
             value = np.asarray(value)
         return Spec(value.shape, value.dtype)
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return math.prod(self.shape)
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
-    def is_inexact(self) -> bool:
-        """Whether the elements are real or complex floating-point numbers."""
-        return self.dtype.kind in "fc"
-
-    @property
-    def is_complex(self) -> bool:
-        """Whether the elements are complex."""
-        return self.dtype.kind == "c"
 
     def with_shape(self, shape: Iterable[int]) -> Spec:
         """Return a Spec of the same dtype and another shape."""

@@ -270,7 +270,9 @@ class Body:
 
     def _at(self, node: Node, position: int) -> Value:
         """Return the address of an element at a fixed place: made where it is used, so that no register is kept."""
-        return self.let(f"getelementptr inbounds i8, ptr %arena, i64 {self.offsets[node] + position * node.dtype.itemsize}")
+        return self.let(
+            f"getelementptr inbounds i8, ptr %arena, i64 {self.offsets[node] + position * node.dtype.itemsize}"
+        )
 
     def keep(self, value: Value, node: Node, place: Indices) -> None:
         """Store an element of a node in the memory that it has."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -202,7 +203,16 @@ class _Planner:
         self.order = order
         self.outputs = outputs
         self.computed = set(order)
-        self.kind = {node: kind_of(node, tiny) for node in order}
+        kinds: dict[Any, str] = {}  # of elementwise ops, which are many and alike
+        self.kind = {}
+        for node in order:
+            if node.op.family == "pointwise" and isinstance(node.op.lower, str):
+                key = (node.op, node.spec, *[arg.spec for arg in node.inputs])
+                if key not in kinds:
+                    kinds[key] = kind_of(node, tiny)
+                self.kind[node] = kinds[key]
+            else:
+                self.kind[node] = kind_of(node, tiny)
         self.users: dict[Node, list[Node]] = {}
         for node in order:
             for arg in dict.fromkeys(node.inputs):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from chainrule import ir
 from chainrule.ir import Node, Product
@@ -50,11 +51,22 @@ def trust(plan: Plan, outputs: Sequence[Node]) -> Trust:
     for node in order:
         for arg in dict.fromkeys(node.inputs):
             users.setdefault(arg, []).append(node)
+    passing: dict[Any, bool] = {}
     ends = set(outputs)
     noticed: dict[Node, bool] = {}  # whether a NaN here is noticed further on, or has no effect
     needed: set[Node] = set()
     for node in reversed(order):
-        fine = node not in ends and all(noticed[user] and _passes(user, node) for user in users.get(node, ()))
+        fine = node not in ends
+        for user in users.get(node, ()) if fine else ():
+            if not noticed[user]:
+                fine = False
+            elif user.op.lower == "where":
+                fine = fine and node is not user.inputs[0]
+            else:
+                key = user.op, user.spec
+                if key not in passing:
+                    passing[key] = _passes(user)
+                fine = fine and passing[key]
         if not fine and node in made:
             needed.add(node)
             fine = True
@@ -78,18 +90,18 @@ def _is_careful(node: Node) -> bool:
 def _watchable(plan: Plan) -> set[Node]:
     found: set[Node] = set()
     for step in plan.steps:
-        nodes: Iterable[Node] = step.nodes if isinstance(step, Straight) else step.roots if isinstance(step, Loop) else ()
+        nodes: Iterable[Node] = (
+            step.nodes if isinstance(step, Straight) else step.roots if isinstance(step, Loop) else ()
+        )
         found.update(node for node in nodes if node.dtype.kind == "f")
     return found
 
 
-def _passes(user: Node, node: Node) -> bool:
+def _passes(user: Node) -> bool:
     """Whether a NaN in an argument is one in the result, or without effect on it."""
     if isinstance(user.spec, tuple) or user.dtype.kind != "f":
         return False
     lower = user.op.lower
-    if lower == "where":
-        return node is not user.inputs[0]
     if lower == "astype" or isinstance(lower, Product):
         return True
     if is_reduction(user):
