@@ -27,7 +27,7 @@ from chainrule.types import Spec
 MAX_VARIANTS = 128
 """Courses of a program that are kept for one kind of arguments; a function with more runs uncompiled from then on."""
 SOON = 2000
-"""Nodes up to which a function is traced twice at its first call, to see whether it does the same; else at the second."""
+"""Nodes up to which a function is traced twice at its first call, to see if it does the same; else at its second."""
 MAX_INTEGERS = 4
 """Values of a Python integer for each of which there is code of its own; with more, it is an input."""
 

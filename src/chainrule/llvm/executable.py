@@ -69,6 +69,8 @@ class Executable:
         arena_bytes: Memory for values between steps.
         compile_seconds: Time to plan, emit and compile.
         code: The machine code; None where there is none.
+        careful: The version with care for exact zeros, once it was needed.
+        seen_nan: Calls in which it was.
     """
 
     def __init__(
@@ -111,8 +113,8 @@ class Executable:
         self.code: Code | None = compile_module(module) if module.functions or module.straight else None
         self.actions: list[tuple[Any, Action]] = [(self._bound(action), action) for action in module.actions]
         self._local = threading.local()
-        self._careful: Executable | None = None
-        self._seen = 0
+        self.careful: Executable | None = None
+        self.seen_nan = 0
         self.compile_seconds = time.perf_counter() - start
 
     def _bound(self, action: Action) -> Any:
@@ -131,18 +133,18 @@ class Executable:
         Raises:
             EvaluationError: an index array holds what is no index, or NumPy raised an error.
         """
-        if self._seen >= TRIES and self._careful is not None:
-            return self._careful(args)
+        if self.seen_nan >= TRIES and self.careful is not None:
+            return self.careful(args)
         local = self._local.__dict__
         frame = local.pop("frame", None) or Frame(self)  # a call inside a call, from an op that NumPy runs, has its own
         try:
             return frame.run(args)
         except _SeenNaN:
-            self._seen += 1
-            if self._careful is None:
-                self._careful = Executable(self.inputs, self.outputs, careful=True)
-                self.compile_seconds += self._careful.compile_seconds
-            return self._careful(args)
+            self.seen_nan += 1
+            if self.careful is None:
+                self.careful = Executable(self.inputs, self.outputs, careful=True)
+                self.compile_seconds += self.careful.compile_seconds
+            return self.careful(args)
         finally:
             local["frame"] = frame
 
@@ -171,9 +173,9 @@ class Frame:
         self.table = np.zeros(code.pointers + len(code.buffers), np.uintp)
         self.table[0] = base
         self.address = self.table.ctypes.data
-        self.seen_nan = self.arena[code.watch : code.watch + 8].view(np.int64) if code.watches else None
-        if self.seen_nan is not None:
-            self.seen_nan[0] = 0
+        self.flag = self.arena[code.watch : code.watch + 8].view(np.int64) if code.watches else None
+        if self.flag is not None:
+            self.flag[0] = 0
         self.values: dict[Node, Any] = {}
         self.moving: list[tuple[int, Node, np.ndarray]] = []
         seen = code.seen
@@ -206,8 +208,8 @@ class Frame:
 
     def failure(self) -> Exception:
         """Return what to raise where a function did not return 0."""
-        if self.seen_nan is not None and self.seen_nan[0]:
-            self.seen_nan[0] = 0
+        if self.flag is not None and self.flag[0]:
+            self.flag[0] = 0
             return _SeenNaN()
         return EvaluationError()
 
@@ -249,7 +251,7 @@ class Frame:
             else:
                 node = action.node  # type: ignore[union-attr]
                 _host(node, values, node in code.swept)
-        if self.seen_nan is not None and self.seen_nan[0]:
+        if self.flag is not None and self.flag[0]:
             raise self.failure()
         results = []
         for node, is_fresh in self.results:
