@@ -27,7 +27,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], np.ndarray]] = {
     "total": (lambda x: np.sum(positive(x)) ** 2, np.tile(ROOTS, 300)),
     "rows": (lambda x: np.sum(np.sum(positive(x), axis=0) ** 2), np.tile(ROOTS, (500, 1))),
     "columns": (lambda x: np.sum(np.sum(positive(x), axis=1) ** 2), np.tile(ROOTS, (500, 5))),
-    "product": (lambda x: np.sum(np.tanh(positive(x)[:, None] * np.ones((1, 9)) @ np.ones((9, 3)))), np.tile(ROOTS, 99)),
+    "product": (lambda x: np.sum(np.tanh(np.outer(positive(x), np.ones(9)) @ np.ones((9, 3)))), np.tile(ROOTS, 99)),
     "float32": (lambda x: np.sum(positive(x)), np.tile(ROOTS, 50).astype(np.float32)),
     "threads": (lambda x: np.sum(positive(x)), np.tile(ROOTS, 500_000)),
     "largest": (lambda x: np.max(positive(x)) * np.sum(x), np.tile(ROOTS, 50)),
