@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
 
 from chainrule import ir
 from chainrule.ir import Node
@@ -109,6 +112,7 @@ class Module:
     slot_count: int = 0
     _buffer_of: dict[Node, int] = field(default_factory=dict)
     _names: dict[str, str] = field(default_factory=dict)
+    _alike: dict[Any, tuple[Function, list[tuple[int, int]]]] = field(default_factory=dict)
     _scratch_slot: int | None = None
 
     def add(self, plan: Plan) -> None:
@@ -153,10 +157,9 @@ class Module:
                 else:
                     straight(body, step, plan, self.trust.watched, self.watch)
                 continue
-            nest = self._nest(step)
-            function = self._add_function(nest)
+            function = self._function(step)
             arguments = ", ".join(f"ptr {self._argument(memory, pointers, body)}" for memory in function.pointers)
-            if nest.watches:
+            if function.watches:
                 at = body.let(f"getelementptr inbounds i8, ptr %arena, i64 {self.watch}")
                 arguments += f", ptr {at}"
             if isinstance(step, Factor):
@@ -256,6 +259,40 @@ class Module:
             nest = LoopNest(self.slots, self.declared, step, False, parallel, self.trust)
         return nest
 
+    def _function(self, step: Step | Care) -> Function:
+        """Return the function of a step, which may be that of an earlier one with other memory."""
+        if not isinstance(step, Loop):
+            return self._add_function(self._nest(step))
+        key, order = self._signature(step)
+        known = self._alike.get(key)
+        if known is None:
+            function = self._add_function(self._loop(step, parallel=False))
+            places = {node: k for k, node in enumerate(order)}
+            known = self._alike[key] = function, [(places[node], element) for node, element in function.pointers]
+        function, memory = known
+        return replace(function, pointers=tuple((order[k], element) for k, element in memory))
+
+    def _signature(self, step: Loop) -> tuple[Any, list[Node]]:
+        """Return all that the text of a loop depends on, and the nodes in the order in which it names them."""
+        roots = set(step.roots)
+        order = list(dict.fromkeys(step.roots))
+        places = {node: k for k, node in enumerate(order)}
+        parts: list[Any] = [step.domain, step.axes, tuple(places[node] for node in step.roots)]
+        for node in order:  # grows on the way
+            if node not in roots and node in self.slots:
+                parts.append(node.spec)
+            elif node.op is ir.CONSTANT:
+                parts.append((node.spec, np.asarray(node.value).tobytes()))
+            else:
+                for arg in node.inputs:
+                    if arg not in places:
+                        places[arg] = len(order)
+                        order.append(arg)
+                doubt = node in self.trust.plain, node in self.trust.watched
+                params = tuple(sorted(node.params.items()))
+                parts.append((node.op, params, node.spec, tuple(places[arg] for arg in node.inputs), *doubt))
+        return tuple(parts), order
+
     def _add_function(self, nest: Nest) -> Function:
         """Add a function, unless there is one that does the same with other memory."""
         text = nest.text("NAME")
@@ -263,7 +300,7 @@ class Module:
         if name is None:
             name = self._names[text] = f"loop{len(self.functions)}"
             self.functions.append(text.replace("@NAME(", f"@{name}(", 1))
-        return Function(name, tuple(nest.pointers.used))
+        return Function(name, tuple(nest.pointers.used), nest.watches)
 
     # -- loops that several threads share -----------------------------------------------------------------
 

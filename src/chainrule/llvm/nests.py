@@ -30,12 +30,12 @@ class Function:
     Attributes:
         name: Its symbol.
         pointers: Memory that it takes, in the order of its parameters.
-        parts: Reductions of which it leaves partial results, one per thread, where it is run by several.
+        watches: Whether it takes a pointer to the number that says that a NaN was seen.
     """
 
     name: str
     pointers: tuple[Memory, ...]
-    parts: tuple[Node, ...] = ()
+    watches: bool = False
 
 
 Memory = tuple[Node, int]
