@@ -517,6 +517,62 @@ def _choose(compare: str, nan_of: int) -> Rule:
     return rule
 
 
+def _whole_division(body: Body, v: Operands) -> tuple[Value, Value, Value]:
+    """Return quotient and remainder of integers rounded down, and whether the divisor is 0; then both are 0."""
+    none = body.let(f"icmp eq i64 {v[1]}, 0")
+    minus = body.let(f"icmp eq i64 {v[1]}, -1")  # the smallest integer divided by it is no integer
+    special = body.let(f"or i1 {none}, {minus}")
+    by = body.let(f"select i1 {special}, i64 1, i64 {v[1]}")
+    quotient, rest = body.let(f"sdiv i64 {v[0]}, {by}"), body.let(f"srem i64 {v[0]}, {by}")
+    apart = body.let(f"icmp slt i64 {body.let(f'xor i64 {rest}, {v[1]}')}, 0")
+    inexact = body.let(f"icmp ne i64 {rest}, 0")
+    below = body.let(f"and i1 {inexact}, {apart}")
+    rest = body.let(f"add i64 {rest}, {body.let(f'select i1 {below}, i64 {v[1]}, i64 0')}")
+    quotient = body.let(f"sub i64 {quotient}, {body.let(f'zext i1 {below} to i64')}")
+    quotient = body.let(f"select i1 {minus}, i64 {body.let(f'sub i64 0, {v[0]}')}, i64 {quotient}")
+    return body.let(f"select i1 {none}, i64 0, i64 {quotient}"), rest, none
+
+
+def _remainder(body: Body, kind: str, v: Operands) -> Value:
+    if kind == "i64":
+        return _whole_division(body, v)[1]
+    zero = literal(0.0, kind)
+    rest = body.let(f"frem {kind} {v[0]}, {v[1]}")
+    some = body.let(f"fcmp une {kind} {rest}, {zero}")
+    signs = [body.let(f"fcmp olt {kind} {each}, {zero}") for each in (rest, v[1])]
+    apart = body.let(f"xor i1 {signs[0]}, {signs[1]}")
+    moved = body.let(f"fadd {kind} {rest}, {v[1]}")
+    rest = body.let(f"select i1 {apart}, {kind} {moved}, {kind} {rest}")
+    nothing = intrinsic("copysign")(body, kind, [zero, v[1]])
+    return body.let(f"select i1 {some}, {kind} {rest}, {kind} {nothing}")
+
+
+def _floor_divide(body: Body, kind: str, v: Operands) -> Value:
+    if kind == "i64":
+        return _whole_division(body, v)[0]
+    zero, one = literal(0.0, kind), literal(1.0, kind)
+    rest = body.let(f"frem {kind} {v[0]}, {v[1]}")
+    quotient = body.let(f"fdiv {kind} {body.let(f'fsub {kind} {v[0]}, {rest}')}, {v[1]}")
+    some = body.let(f"fcmp une {kind} {rest}, {zero}")
+    signs = [body.let(f"fcmp olt {kind} {each}, {zero}") for each in (rest, v[1])]
+    below = body.let(f"and i1 {some}, {body.let(f'xor i1 {signs[0]}, {signs[1]}')}")
+    quotient = body.let(f"select i1 {below}, {kind} {body.let(f'fsub {kind} {quotient}, {one}')}, {kind} {quotient}")
+    whole = intrinsic("floor")(body, kind, [quotient])
+    missing = body.let(f"fsub {kind} {quotient}, {whole}")
+    more = body.let(f"fcmp ogt {kind} {missing}, {literal(0.5, kind)}")
+    whole = body.let(f"select i1 {more}, {kind} {body.let(f'fadd {kind} {whole}, {one}')}, {kind} {whole}")
+    plain = body.let(f"fdiv {kind} {v[0]}, {v[1]}")
+    nothing = intrinsic("copysign")(body, kind, [zero, plain])
+    nonzero = body.let(f"fcmp une {kind} {quotient}, {zero}")
+    result = body.let(f"select i1 {nonzero}, {kind} {whole}, {kind} {nothing}")
+    by_zero = body.let(f"fcmp oeq {kind} {v[1]}, {zero}")
+    return body.let(f"select i1 {by_zero}, {kind} {plain}, {kind} {result}")
+
+
+def _fmod(body: Body, kind: str, v: Operands) -> Value:
+    return body.let(f"frem {kind} {v[0]}, {v[1]}")
+
+
 def _absolute(body: Body, kind: str, v: Operands) -> Value:
     if kind == "i64":
         return body.call("i64", "llvm.abs.i64", ("i64", v[0]), ("i1", "false"))
@@ -618,6 +674,9 @@ SCALAR: dict[str, Rule] = {
     "isfinite": _is_infinite("olt", "true"),
     "isinf": _is_infinite("oeq", "false"),
     "signbit": _signbit,
+    "remainder": _remainder,
+    "floor_divide": _floor_divide,
+    "fmod": _fmod,
     "maximum": _choose("ge", 0),
     "minimum": _choose("le", 0),
     "fmax": _choose("ge", 1),
@@ -640,6 +699,8 @@ ON_INTEGERS = {
     "multiply",
     "square",
     "negative",
+    "remainder",
+    "floor_divide",
     "maximum",
     "minimum",
     "absolute",

@@ -294,7 +294,9 @@ class LoopNest(Nest):
             marks = sorted({0, size, *(mark for mark in trial.cuts.get(axis, ()) if 0 < mark < size)})
             per_axis.append(list(itertools.pairwise(marks)))
         count = math.prod(map(len, per_axis))
-        if count > PIECES or count * trial.lines > 20_000:
+        if count > PIECES or count * trial.lines > min(
+            max(256, 2 * self.size), 20_000
+        ):  # code costs more than it saves
             return [whole]
         return [list(piece) for piece in itertools.product(*per_axis)]
 
