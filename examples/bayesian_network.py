@@ -10,7 +10,7 @@ References:
 import numpy as np
 
 import chainrule as cr
-from chainrule.learn import adam
+from chainrule.learn import adam, linear_decay
 
 SIZES = (1, 16, 1)
 NOISE = 0.1  # standard deviation of the data
@@ -47,14 +47,14 @@ def data(count=30, seed=7):
     return x, 0.5 * x**3 - 0.3 * x + NOISE * rng.standard_normal(len(x))
 
 
-def main(steps=400, samples=4, seed=8):
+def main(steps=3000, samples=2, seed=8):
     """Fit, and return the bounds and the deviations of predictions on data and in the gap."""
     x, y = data()
     rng = np.random.default_rng(seed)
     count = sum((rows + 1) * columns for rows, columns in zip(SIZES, SIZES[1:], strict=False))
     parameters = np.stack([0.5 * rng.standard_normal(count), np.full(count, -3.0)])
     step = cr.jit(cr.value_and_grad(negative_lower_bound))
-    optimizer = adam(0.02)
+    optimizer = adam(linear_decay(0.03, steps))
     state, history = optimizer.init(parameters), []
     for _ in range(steps):
         value, gradient = step(parameters, rng.standard_normal((samples, count)), x, y)
@@ -62,7 +62,7 @@ def main(steps=400, samples=4, seed=8):
         parameters, state = optimizer.update(parameters, gradient, state)
     drawn = parameters[0] + np.exp(parameters[1]) * rng.standard_normal((200, count))
     inside, outside = (np.std([predict(w, at) for w in drawn], axis=0).mean() for at in (x, np.array([-3.0, 3.0])))
-    print(f"minus the lower bound {history[0]:.1f} at first, {np.mean(history[-20:]):.1f} at last")
+    print(f"minus the lower bound {history[0]:.1f} at first, {np.mean(history[-200:]):.1f} at last")
     print(f"deviation of predictions {inside:.3f} at the data, {outside:.3f} far from it")
     return history, float(inside), float(outside)
 

@@ -58,18 +58,20 @@ def miss(wind, smoke, target, steps):
     return np.mean((blown(wind, smoke, steps) - target) ** 2)
 
 
-def main(n=16, steps=100, rounds=8):
+def main(n=12, steps=100, rounds=40):
     """Find the wind, and return the misses before and after."""
-    smoke, target = blob(n, 5, 5), blob(n, 10, 8)
+    smoke, target = blob(n, 4, 4), blob(n, 7, 6)
 
-    def objective(flat):
+    def objective(flat, smoke, target):
         return miss(flat.reshape(2, n, n), smoke, target, steps)
 
-    gradient = cr.value_and_grad(objective)
+    gradient = cr.jit(cr.value_and_grad(objective))
     start = np.zeros(2 * n * n)
-    before = objective(start)
-    found = minimize(gradient, start, jac=True, method="CG", options={"maxiter": rounds})
-    print(f"mean squared miss {before:.5f} without wind, {found.fun:.5f} after {found.nit} steps of conjugate gradients")
+    before = objective(start, smoke, target)
+    found = minimize(gradient, start, args=(smoke, target), jac=True, method="CG", options={"maxiter": rounds})
+    print(
+        f"mean squared miss {before:.5f} without wind, {found.fun:.5f} after {found.nit} steps of conjugate gradients"
+    )
     return float(before), float(found.fun), found.x.reshape(2, n, n)
 
 

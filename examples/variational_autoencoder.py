@@ -47,7 +47,7 @@ def negative_lower_bound(parameters, pixels, noise):
 def main(steps=150, batch=100, seed=10):
     """Train, and return the bounds."""
     rng = np.random.default_rng(seed)
-    pixels = np.asarray(load_digits().train_images, float).reshape(-1, 64)
+    pixels = np.asarray(load_digits().train_x, float)
     parameters = initialize()
     step = cr.jit(cr.value_and_grad(negative_lower_bound))
     optimizer = adam(0.01)
