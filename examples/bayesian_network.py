@@ -1,11 +1,14 @@
 """A Bayesian neural network: a distribution over its weights, fitted by variational inference.
 
-Every weight is Gaussian with a mean and a deviation of its own. The evidence lower bound is estimated with weights sampled as
-mean + deviation · noise, so its gradient reaches both; the noise is drawn outside and passed in.
+Every weight is Gaussian with a mean and a deviation of its own. The evidence lower bound is estimated with
+weights sampled as mean + deviation · noise, so its gradient reaches both; the noise is drawn outside and passed
+in.
 
 References:
     Blundell et al., Weight uncertainty in neural networks, ICML (2015).
 """
+
+import itertools
 
 import numpy as np
 
@@ -19,7 +22,7 @@ NOISE = 0.1  # standard deviation of the data
 def predict(weights, x):
     """Return the network's outputs (n,) at inputs x (n,) for one vector of all weights."""
     layer, start = x[:, None], 0
-    for k, (rows, columns) in enumerate(zip(SIZES, SIZES[1:], strict=False)):
+    for k, (rows, columns) in enumerate(itertools.pairwise(SIZES)):
         matrix = weights[start : start + rows * columns].reshape(rows, columns)
         biases = weights[start + rows * columns : start + (rows + 1) * columns]
         start += (rows + 1) * columns
@@ -30,7 +33,7 @@ def predict(weights, x):
 
 
 def negative_lower_bound(parameters, noise, x, y):
-    """Return minus the bound, a mean over samples; parameters are means and log deviations (2, w), noise is (samples, w)."""
+    """Return minus the bound, a mean over noise (samples, w); parameters are means and log deviations (2, w)."""
     mean, log_deviation = parameters
     total = 0.0
     for each in noise:
@@ -51,7 +54,7 @@ def main(steps=3000, samples=2, seed=8):
     """Fit, and return the bounds and the deviations of predictions on data and in the gap."""
     x, y = data()
     rng = np.random.default_rng(seed)
-    count = sum((rows + 1) * columns for rows, columns in zip(SIZES, SIZES[1:], strict=False))
+    count = sum((rows + 1) * columns for rows, columns in itertools.pairwise(SIZES))
     parameters = np.stack([0.5 * rng.standard_normal(count), np.full(count, -3.0)])
     step = cr.jit(cr.value_and_grad(negative_lower_bound))
     optimizer = adam(linear_decay(0.03, steps))

@@ -1,7 +1,7 @@
 """A mixture of Gaussians fitted by Newton's method with conjugate gradients, from products with the Hessian.
 
-The log likelihood of data x is Σ log Σ_k w_k N(x; m_k, (L_k L_kᵀ)⁻¹), with weights w = softmax(a) and L_k lower triangular with a
-positive diagonal. `cr.hvp` gives products with its Hessian at the cost of a few gradients.
+The log likelihood of data x is Σ log Σ_k w_k N(x; m_k, (L_k L_kᵀ)⁻¹), with weights w = softmax(a) and L_k lower
+triangular with a positive diagonal. `cr.hvp` gives products with its Hessian at the cost of a few gradients.
 """
 
 import numpy as np

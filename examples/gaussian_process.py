@@ -1,7 +1,8 @@
 """Gaussian process regression: the hyperparameters that make the data most likely, by their gradient.
 
-For y = f(x) + noise with a Gaussian process f of covariance a² exp(-(x - x')² / 2 l²), the logarithm of the probability of y is
--½ yᵀ K⁻¹ y - ½ log det K - n/2 log 2π, where K is the covariance of y. Its gradient goes through `np.linalg.solve` and `slogdet`.
+For y = f(x) + noise with a Gaussian process f of covariance a² exp(-(x - x')² / 2 l²), the logarithm of the
+probability of y is -½ yᵀ K⁻¹ y - ½ log det K - n/2 log 2π, where K is the covariance of y. Its gradient goes
+through `np.linalg.solve` and `slogdet`.
 
 References:
     Rasmussen & Williams, Gaussian Processes for Machine Learning (2006), equation 2.30.
@@ -20,7 +21,7 @@ def covariance(x, z, log_amplitude, log_length):
 
 
 def negative_log_likelihood(parameters, x, y):
-    """Return minus the logarithm of the probability density of y; parameters are logarithms of amplitude, length, noise."""
+    """Return minus the log density of y; parameters are the logarithms of amplitude, length and noise."""
     log_amplitude, log_length, log_noise = parameters
     k = covariance(x, x, log_amplitude, log_length) + np.exp(2 * log_noise) * np.eye(len(x))
     _, log_determinant = np.linalg.slogdet(k)

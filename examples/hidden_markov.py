@@ -1,8 +1,8 @@
 """A hidden Markov model learnt by expectation maximisation, whose expectations are a gradient.
 
-The log probability of a sequence as a function of log transition, log emission and log initial probabilities has the expected
-counts of transitions, emissions and starts as its gradient. So one gradient of the forward recursion is the whole E step,
-and the backward recursion need not be written.
+The log probability of a sequence as a function of log transition, log emission and log initial probabilities
+has the expected counts of transitions, emissions and starts as its gradient. So one gradient of the forward
+recursion is the whole E step, and the backward recursion need not be written.
 
 References:
     Rabiner, A tutorial on hidden Markov models and selected applications in speech recognition, Proc. IEEE 77 (1989).

@@ -1,6 +1,7 @@
 """Independent component analysis: unmixing signals by making them as unlikely to be mixtures as possible.
 
-Sources s with heavy tails are mixed as x = A s. The unmixing W maximises log |det W| + E Σ log p(W x), with p(s) = 1 / (π cosh s).
+Sources s with heavy tails are mixed as x = A s. The unmixing W maximises log |det W| + E Σ log p(W x), with
+p(s) = 1 / (π cosh s).
 
 References:
     Bell & Sejnowski, An information-maximization approach to blind separation, Neural Computation 7 (1995).

@@ -4,6 +4,8 @@ References:
     Hochreiter & Schmidhuber, Long short-term memory, Neural Computation 9 (1997).
 """
 
+import itertools
+
 import numpy as np
 
 import chainrule as cr
@@ -36,7 +38,7 @@ def loss(weights, sequences):
     hidden = weights["output"].shape[0]
     state = memory = np.zeros((sequences.shape[1], hidden))
     total = 0.0
-    for now, following in zip(sequences[:-1], sequences[1:], strict=True):
+    for now, following in itertools.pairwise(sequences):
         gates = np.hstack([now, state]) @ weights["gates"] + weights["gate_biases"]
         keep, write, show, new = np.split(gates, 4, axis=1)
         memory = sigmoid(keep) * memory + sigmoid(write) * np.tanh(new)

@@ -1,7 +1,8 @@
 """Variational inference with a mixture: several Gaussians fitted to a density with two humps.
 
-The bound is an expectation under each component, sampled as mean + deviation · noise with the same noise throughout, so that it is a
-plain function which `scipy.optimize` can maximise. It can not exceed the logarithm of the density's integral.
+The bound is an expectation under each component, sampled as mean + deviation · noise with the same noise
+throughout, so that it is a plain function which `scipy.optimize` can maximise. It can not exceed the logarithm
+of the density's integral.
 
 References:
     Gershman, Hoffman, Blei, Nonparametric variational inference, ICML (2012).

@@ -1,8 +1,8 @@
 """Variational inference along the natural gradient, for a model whose posterior is known: Bayesian linear regression.
 
-The posterior of w given y = X w + noise is Gaussian. A Gaussian with mean m and a full covariance L Lᵀ is fitted to it by ascending
-the evidence lower bound along F⁻¹ ∇, where F is Fisher's information of the fitted Gaussian, here got from the Hessian
-of a Kullback-Leibler divergence, which no one has to derive.
+The posterior of w given y = X w + noise is Gaussian. A Gaussian with mean m and a full covariance L Lᵀ is
+fitted to it by ascending the evidence lower bound along F⁻¹ ∇, where F is Fisher's information of the fitted
+Gaussian, here got from the Hessian of a Kullback-Leibler divergence, which no one has to derive.
 
 References:
     Amari, Natural gradient works efficiently in learning, Neural Computation 10 (1998).

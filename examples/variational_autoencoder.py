@@ -1,11 +1,14 @@
 """A variational autoencoder of handwritten digits of 8 × 8 pixels.
 
-The encoder gives mean and log deviation of a code of two numbers, the decoder the probability of each pixel; the evidence lower bound is
-the log probability of the pixels minus the divergence of the code's distribution from a standard normal one.
+The encoder gives mean and log deviation of a code of two numbers, the decoder the probability of each pixel;
+the evidence lower bound is the log probability of the pixels minus the divergence of the code's distribution
+from a standard normal one.
 
 References:
     Kingma & Welling, Auto-encoding variational Bayes, ICLR (2014).
 """
+
+import itertools
 
 import numpy as np
 
@@ -20,7 +23,7 @@ def initialize(hidden=32, seed=9):
     rng = np.random.default_rng(seed)
 
     def layers(*sizes):
-        return [(rng.standard_normal((a, b)) / np.sqrt(a), np.zeros(b)) for a, b in zip(sizes, sizes[1:], strict=False)]
+        return [(rng.standard_normal((a, b)) / np.sqrt(a), np.zeros(b)) for a, b in itertools.pairwise(sizes)]
 
     return {"encoder": layers(64, hidden, 2 * CODE), "decoder": layers(CODE, hidden, 64)}
 
