@@ -1,7 +1,5 @@
 """Smoke in a box: the wind that blows a blob to a given place in a hundred steps, found by the gradient through all.
 
-through them all.
-
 Stable fluids on a periodic grid: in each step velocity and smoke are carried along the velocity, then the
 velocity is made free of divergence by some Jacobi iterations.
 
