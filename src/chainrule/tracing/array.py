@@ -2,13 +2,15 @@
 
 A `TracedArray` stands where the user's function expects an array. It is a mutable handle on immutable
 nodes: ``x[i] = v`` makes a new node and lets the handle point to it. Views (basic slices, reshapes,
-transposes) remember their base, so that assigning through either shows in both, as in NumPy.
+transposes) remember their base, so that assigning through either shows in both, as in NumPy. Elements and rows that
+are written one by one wait until the array is read as a whole, and become one node then.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import math
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +35,17 @@ from chainrule.errors import (
 )
 from chainrule.ir import REGISTRY, Builder, Node, Op
 from chainrule.ops.pointwise import astype, ceil, equal, floor, not_equal, trunc
-from chainrule.ops.structural import broadcast_to, gather, permute, put, put_slice, reshape, slice_, slices
+from chainrule.ops.structural import (
+    broadcast_to,
+    concatenate,
+    gather,
+    permute,
+    put,
+    put_slice,
+    reshape,
+    slice_,
+    slices,
+)
 from chainrule.tracing.indexing import Plan, plan
 from chainrule.tracing.origin import (
     at,
@@ -73,7 +85,8 @@ _MISSING = {
 class TracedArray:
     """An array whose operations are recorded. It behaves as the NumPy array of its value."""
 
-    __slots__ = ("__weakref__", "_base", "_base_node", "_node", "_read", "_write", "builder")
+    __slots__ = ("__weakref__", "_base", "_base_node", "_depth", "_label", "_node", "_origin", "_pending", "_place",
+                 "_read", "_write", "builder")  # fmt: skip
 
     __array_priority__ = 1000.0
 
@@ -82,13 +95,25 @@ class TracedArray:
         self._node = node
         self._base: TracedArray | None = None
         self._base_node: Node | None = None
+        self._place: Place | None = None  # where in the base an element or a row stands
+        self._pending: dict[Place, Node] = {}  # elements or rows written since the array was last read as a whole
+        self._depth = 0  # how many indices their places have
+        self._origin: ir.Origin | None = None  # the line that wrote last
+        self._label: str | None = None  # the user's name for the array
 
     # -- the node behind the handle --------------------------------------------------------------
 
     @property
     def node(self) -> Node:
         """The node that holds the current value; a view looks at its base again."""
-        if self._base is not None:
+        if self._base is None:
+            if self._pending:
+                self._settle()
+        elif self._place is not None:
+            if self._base._pending or self._base._node is not self._base_node:
+                self._node = self._base.part(self._place)
+                self._base_node = self._base._node
+        else:
             base_node = self._base.node
             if base_node is not self._base_node:
                 self._node = self._read(base_node)
@@ -97,7 +122,12 @@ class TracedArray:
 
     def assign(self, node: Node) -> None:
         """Let this array, and the base it is a view of, take a new value."""
-        if self._base is not None:
+        if self._base is None:
+            self._pending = {}
+        elif self._place is not None:
+            self._base.write(self._place, node)
+            self._base_node = None
+        else:
             self._base.assign(self._write(self._base.node, node))
             self._base_node = self._base.node
         self._node = node
@@ -108,6 +138,31 @@ class TracedArray:
         """Become a view: `read` finds the value in the base's, `write` puts a new value back."""
         self._base, self._base_node = base, base.node
         self._read, self._write = read, write
+
+    def part(self, place: Place) -> Node:
+        """Return the node of an element or a row, which may have been written and wait; for arrays without a base."""
+        if self._pending:
+            if len(place) != self._depth:
+                self._settle()
+            elif place in self._pending:
+                return self._pending[place]
+        index = (*place, *((0, size, 1) for size in self.shape[len(place) :]))
+        return compute(self.builder, slice_, (self._node,), {"index": index})
+
+    def write(self, place: Place, node: Node) -> None:
+        """Let an element or a row take a new value, which waits until the array is read; for arrays without a base."""
+        if self._pending and len(place) != self._depth:
+            self._settle()
+        self._depth = len(place)
+        self._pending[place] = node
+        self._origin = here()
+
+    def _settle(self) -> None:
+        """Make one node of the elements or rows that wait."""
+        pending, self._pending = self._pending, {}
+        self._node = written(self.builder, self._node, pending, self._origin)
+        if self._label:
+            self.builder.name(self._node, self._label)
 
     @property
     def value(self) -> Any:
@@ -129,12 +184,14 @@ class TracedArray:
     @property
     def is_scalar(self) -> bool:
         """Whether NumPy would have a scalar here, which does not change, rather than an array without axes."""
+        if self._node.spec.shape:
+            return False
         node = self.node
         if node.value is not None:
             return isinstance(node.value, np.generic)
         if isinstance(node.binding, TracedArray):
             return node.binding.is_scalar
-        return not node.spec.shape and node.op.name not in _KEEP_ARRAYS
+        return node.op.name not in _KEEP_ARRAYS
 
     # -- what an array tells of itself ------------------------------------------------------------
 
@@ -227,11 +284,16 @@ class TracedArray:
         if not self.shape:
             raise TypeError("iteration over a 0-d array")
         names = targets(user_frame())
+        if not self.builder.open:
+            raise leaked((self,), self.builder)
         parts = [self._get(k) for k in range(len(self))]
         for part, name in zip(parts, names if len(names) == len(parts) > 1 else (), strict=False):
             if name:
                 self.builder.name(part.node, name)
         return iter(parts)
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(np.any(self == value))
 
     def __repr__(self) -> str:
         return f"traced({self._shown()!r})"
@@ -348,6 +410,9 @@ class TracedArray:
         return finish(self._get(key))
 
     def _get(self, key: Any) -> TracedArray:
+        place = self._place_of(key)
+        if place is not None:
+            return self._part(place)
         steps = plan(self.shape, self._places(key))
         part = self._basic(steps)
         if not steps.axes:
@@ -358,6 +423,31 @@ class TracedArray:
         count = arrays[0].ndim
         order = list(range(count, count + steps.place))
         return permuted(found, [*order, *range(count), *range(count + steps.place, found.ndim)])
+
+    def _place_of(self, key: Any) -> Place | None:
+        """Return the place of an element or a row, if the key is plain integers for the first axes of a whole array."""
+        if self._base is not None:
+            return None
+        keys, shape = key if type(key) is tuple else (key,), self._node.spec.shape
+        if len(keys) > len(shape):
+            return None
+        place = []
+        for part, size in zip(keys, shape, strict=False):
+            if type(part) is slice and part == _ALL:
+                break
+            if not (type(part) is int or isinstance(part, np.integer)) or not -size <= part < size:
+                return None
+            place.append(int(part) % size)
+        rest = keys[len(place) :]
+        return tuple(place) if place and all(type(part) is slice and part == _ALL for part in rest) else None
+
+    def _part(self, place: Place) -> TracedArray:
+        if not self.builder.open:
+            raise leaked((self,), self.builder)
+        result = TracedArray(self.builder, self.part(place))
+        if len(place) < self.ndim:
+            result._base, result._base_node, result._place = self, self._node, place
+        return result
 
     def _basic(self, steps: Plan) -> TracedArray:
         part = self if _is_whole(steps, self.shape) and not steps.scalar else record(slice_, self, index=steps.index)
@@ -370,6 +460,17 @@ class TracedArray:
             raise IndexingError(f"too many indices: the array has no axes{at()}")
         if self.is_scalar:
             raise TypeError(f"a NumPy scalar does not support item assignment{at()}")
+        if not self.builder.open:
+            raise leaked((self,), self.builder)
+        place = self._place_of(key)
+        if place is not None:
+            if getattr(value, "_base", None) is self:
+                _refuse_shuffle()
+            new = _fitted(self, value, self.shape[len(place) :], key)
+            if len(place) == self.ndim and not new.is_scalar:
+                new = record(slice_, new, index=())
+            self.write(place, new.node)
+            return
         steps = plan(self.shape, self._places(key))
         if steps.scalar:
             element = _fitted(self, value, (), key).node
@@ -380,7 +481,9 @@ class TracedArray:
             self._basic(steps) if steps.axes or steps.shape != self.shape or not _is_whole(steps, self.shape) else self
         )
         if not steps.axes:
-            part.assign(_fitted(part, value, part.shape, key).node)
+            new = _fitted(part, value, part.shape, key)
+            if new.node is not part.node:  # after `x[1:] += v` it is there already
+                part.assign(new.node)
             return
         front = permuted(part, _front(steps, part.ndim))
         arrays = broadcast_indices(self.builder, steps.arrays)
@@ -577,17 +680,31 @@ class TracedNumber(TracedArray):
         return self.node if dtype == self.dtype else compute(self.builder, astype, (self.node,), {"dtype": dtype})
 
 
+class LocalArray(np.ndarray):
+    """A plain array made inside a traced function, which can take traced values; see `chainrule.tracing.local`."""
+
+    def plain(self) -> np.ndarray:
+        """Return the same elements as an ordinary array."""
+        raise NotImplementedError
+
+    def opened(self, builder: Builder) -> TracedArray:
+        """Let the array hold values of a builder from now on, and return the traced array that holds them."""
+        raise NotImplementedError
+
+
 _TYPED = (TracedArray, np.ndarray, np.generic)
 
 # -- recording -----------------------------------------------------------------------------------------
 
 
-def compute(builder: Builder, op: Op, nodes: tuple[Node, ...], params: dict[str, Any]) -> Node:
+def compute(
+    builder: Builder, op: Op, nodes: tuple[Node, ...], params: dict[str, Any], origin: ir.Origin | None = None
+) -> Node:
     """Return the node of an op applied to nodes that have values, with its value."""
     node = builder.table.get(Builder.key(op, nodes, params))
     if node is not None and (node.value is not None or builder.lazy):
         return node
-    origin = here()
+    origin = origin or here()
     try:
         if builder.lazy:
             return builder.emit(op, nodes, params, None, origin)
@@ -691,7 +808,10 @@ def lift(builder: Builder, value: Any, dtypes: Sequence[np.dtype[Any]] = ()) -> 
         return inner
     if isinstance(value, list | tuple) and holds_traced(value):
         return lift(builder, stacked(value))
-    if isinstance(value, np.ndarray) and type(value) is not np.ndarray:
+    given = value
+    if isinstance(value, LocalArray):
+        value = value.plain()
+    elif isinstance(value, np.ndarray) and type(value) is not np.ndarray:
         if isinstance(value, np.ma.MaskedArray):
             raise UnsupportedError(f"masked arrays cannot be mixed with traced ones{at()}; use np.where with the mask")
         value = np.asarray(value)
@@ -704,7 +824,7 @@ def lift(builder: Builder, value: Any, dtypes: Sequence[np.dtype[Any]] = ()) -> 
         node = builder.capture(value)
         if node.origin is None:
             node.origin = here()
-            name = variable_of(user_frame(), value)
+            name = variable_of(user_frame(), given)
             if name:
                 builder.name(node, name)
         return node
@@ -821,6 +941,8 @@ def view(
     return result
 
 
+Place = tuple[int, ...]
+_ALL = slice(None)
 _VIEWS = {"slice", "reshape", "permute"}
 _KEEP_ARRAYS = {"reshape", "broadcast_to", "permute", "put_slice", "put", "constant"}
 """Ops that make arrays without axes rather than scalars."""
@@ -829,7 +951,7 @@ _KEEP_ARRAYS = {"reshape", "broadcast_to", "permute", "put_slice", "put", "const
 def _become_view(result: TracedArray, base: TracedArray, op: Op, params: dict[str, Any]) -> None:
     """Let the result share its elements with its base, where NumPy's would."""
     values = result._node.value, base._node.value
-    if base.builder.lazy:
+    if base.builder.lazy or base._place is not None:  # a row that waits may be anything in memory
         if result.is_scalar or base.is_scalar or not _is_phantom_view(result, base, op):
             return
     elif not all(isinstance(value, np.ndarray) for value in values) or not np.may_share_memory(*values):
@@ -868,7 +990,7 @@ def _phantom(x: TracedArray) -> np.ndarray:
         stride *= size
     shape, chain = x.shape, []
     node = x._node
-    while x._base is not None and node.op.name in _VIEWS:
+    while x._base is not None and x._place is None and node.op.name in _VIEWS:
         chain.append(node)
         node = node.inputs[0]
         x = x._base
@@ -887,6 +1009,45 @@ def _phantom(x: TracedArray) -> np.ndarray:
         else:
             phantom = phantom.reshape(each.shape)
     return phantom
+
+
+def written(builder: Builder, node: Node, parts: dict[Place, Node], origin: ir.Origin | None) -> Node:
+    """Return the node of an array in which elements, or rows, are others: one node for all of them."""
+
+    def made(op: Op, *nodes: Node, **params: Any) -> Node:
+        return compute(builder, op, nodes, params, origin)
+
+    shape = node.spec.shape
+    places = sorted(parts)
+    depth = len(places[0])
+    lead, rest = shape[:depth], shape[depth:]
+    whole = tuple((0, size, 1) for size in rest)
+    if len(places) == 1:
+        return made(put_slice, node, parts[places[0]], index=(*places[0], *whole))
+    rows = [made(reshape, parts[place], shape=(1, *rest)) for place in places]
+    block = made(concatenate, *rows, axis=0)
+    if len(places) == math.prod(lead):
+        return block if depth == 1 else made(reshape, block, shape=shape)
+    first, last = places[0], places[-1]
+    if last[-1] - first[-1] + 1 == len(places) and first[:-1] == last[:-1]:
+        return made(put_slice, node, block, index=(*first[:-1], (first[-1], last[-1] + 1, 1), *whole))
+    indices = []
+    for axis in zip(*places, strict=True):
+        index = np.array(axis)
+        index.setflags(write=False)
+        indices.append(builder.constant(index))
+    return made(put, node, block, *indices)
+
+
+def _refuse_shuffle() -> None:
+    """Raise if a generator exchanges rows of a traced array, which it takes for a list."""
+    frame = user_frame()
+    text = "" if frame is None else call_at(frame, frame.f_lasti)[0]
+    if re.search(r"\bshuffle\s*\(", text):
+        raise UnsupportedError(f"{text}: a generator does not see a traced array{at()}; {_SHUFFLE}")
+
+
+_SHUFFLE = "draw the places: x[rng.permutation(len(x))]"
 
 
 def _is_mask(part: Any) -> bool:
@@ -932,6 +1093,10 @@ def _deliver(result: Any, out: Any, name: str) -> Any:
         return result
     if isinstance(out, tuple):
         (out,) = out
+    if isinstance(out, LocalArray) and not isinstance(out, TracedArray):
+        handle = out.opened(newest([result]))
+        handle.assign(_fitted(handle, result, out.shape, Ellipsis).node)
+        return out
     if isinstance(out, TracedArray):
         if out.is_scalar:
             return cast(result, np.result_type(out.dtype, result.dtype))
