@@ -15,11 +15,12 @@ from chainrule import tree
 from chainrule.errors import ChainruleError, DetachError, DtypeError, UnsupportedError
 from chainrule.ir import Builder, Node, Origin, Program
 from chainrule.tracing import functions  # noqa: F401 - fills the table of NumPy functions
-from chainrule.tracing.array import TracedArray, lift, record
+from chainrule.tracing.array import LocalArray, TracedArray, lift, record
+from chainrule.tracing.constructors import tracing_into
 from chainrule.tracing.origin import call_at, here, is_users
 from chainrule.types import Spec
 
-__all__ = ["Traced", "TracedArray", "differentiable", "record", "trace_function"]
+__all__ = ["Traced", "TracedArray", "differentiable", "record", "settled", "trace_function", "tracing_into"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,8 @@ def trace_function(
         passed[k] = tree.unflatten(structure, handles)
         structures.append(structure)
     try:
-        result = f(*passed, **(kwargs or {}))
+        with tracing_into(builder):
+            result = f(*passed, **(kwargs or {}))
     except ChainruleError:
         raise
     except Exception as error:
@@ -115,12 +117,18 @@ def trace_function(
         result, aux = result
     leaves, structure = tree.flatten(result)
     aux_leaves, aux_structure = tree.flatten(aux)
+    aux_leaves = [settled(leaf) for leaf in aux_leaves]
     outputs = tuple(_output(builder, leaf, path) for leaf, path in zip(leaves, tree.leaf_paths(result), strict=True))
     builder.verify()
     aux_outputs = tuple(lift(builder, leaf) for leaf in aux_leaves if isinstance(leaf, TracedArray))
     builder.open = False
     program = Program(tuple(inputs), (*outputs, *aux_outputs), builder)
     return Traced(program, tuple(bound), tuple(structures), structure, (aux_leaves, aux_structure))
+
+
+def settled(leaf: Any) -> Any:
+    """Return what leaves a traced function: an array made inside it is an ordinary array."""
+    return leaf.plain() if isinstance(leaf, LocalArray) and not isinstance(leaf, TracedArray) else leaf
 
 
 def _refusal(error: Exception, builder: Builder) -> ChainruleError | None:

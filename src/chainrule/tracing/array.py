@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import math
 import re
 import sys
@@ -596,6 +597,12 @@ def spelled(func: Callable[..., Any]) -> str:
     return f"{module}.{func.__name__}".replace("numpy", "np", 1) if module else func.__name__
 
 
+MAKE_INSIDE = (
+    "make the array inside the traced function, with np.zeros(n) or np.array(a), or np.copy(a) of one from outside; where "
+    "a name imported as `from numpy import zeros` is called, write np.zeros(n), or zeros_like(x), instead"
+)
+"""What to do where traced values are stored in an array that is not known."""
+
 _INSTEAD = {
     ("array", "asarray", "asanyarray", "ascontiguousarray", "fromiter", "r_", "c_"): (
         "write np.stack([a, b]) or np.concatenate([x, y]), or give np.array the argument like=x; a traced value is an "
@@ -605,7 +612,7 @@ _INSTEAD = {
     ("float", "float64", "float32", "complex"): "leave the conversion out: a traced value is a number already.",
     ("dot",): "write b @ x for b.dot(x).",
     ("vectorize",): "write it for whole arrays, or with np.stack([f(each) for each in x]).",
-    ("fill", "itemset", "put"): "make the array with np.zeros_like(x) or np.zeros(n, like=x).",
+    ("fill", "itemset", "put"): f"{MAKE_INSIDE}.",
     ("normal", "uniform", "gamma", "exponential", "multivariate_normal", "beta", "poisson"): (
         "draw without parameters and transform, as in loc + scale * rng.standard_normal(n)."
     ),
@@ -639,7 +646,7 @@ def _instead(text: str, function: Any, scipys: str | None) -> str:
         if match and match[1] in names:
             return advice
     if re.fullmatch(r"[\w.]+\[.*\]", text):
-        return "make the array that is written into with np.zeros_like(x) or np.zeros(n, like=x)."
+        return f"{MAKE_INSIDE}."
     return "write it with NumPy functions that have a rule, np.stack([a, b]) for a list of traced values."
 
 
@@ -840,9 +847,31 @@ def holds_traced(value: Any) -> bool:
 
 def stacked(value: Any) -> Any:
     """Return a nested list of traced and plain numbers as one traced array."""
-    if isinstance(value, list | tuple) and holds_traced(value):
+    if not isinstance(value, list | tuple) or not holds_traced(value):
+        return value if isinstance(value, TracedArray) else np.asarray(value)
+    leaves, lead = _leaves(value)
+    if leaves is None or len({np.shape(leaf) for leaf in leaves}) > 1:
         return np.stack([stacked(part) for part in value])
-    return value if isinstance(value, TracedArray) else np.asarray(value)
+    builder, shape = newest(leaves), np.shape(leaves[0])
+    blocks: list[Any] = []
+    for is_traced, run in itertools.groupby(leaves, lambda leaf: isinstance(leaf, TracedArray)):
+        if is_traced:
+            blocks += [record(reshape, leaf, shape=(1, *shape)) for leaf in run]
+        else:
+            blocks.append(np.array(list(run)))
+    block = record(concatenate, *blocks, axis=0) if len(blocks) > 1 else traced(builder, blocks[0])
+    return block if len(lead) == 1 else record(reshape, block, shape=(*lead, *shape))
+
+
+def _leaves(value: Any) -> tuple[list[Any] | None, tuple[int, ...]]:
+    """Return what a nested list holds, in order, and its shape; None where some of it is nested deeper than the rest."""
+    parts = list(value)
+    if not any(isinstance(part, list | tuple) for part in parts):
+        return parts, (len(parts),)
+    below = [_leaves(part) if isinstance(part, list | tuple) else (None, ()) for part in parts]
+    if any(leaves is None for leaves, _ in below) or len({shape for _, shape in below}) > 1:
+        return None, ()
+    return [leaf for leaves, _ in below for leaf in leaves or ()], (len(parts), *below[0][1])
 
 
 def finish(result: Any) -> Any:
@@ -1103,8 +1132,8 @@ def _deliver(result: Any, out: Any, name: str) -> Any:
         out.assign(_fitted(out, result, out.shape, Ellipsis).node)
         return out
     raise DetachError(
-        f"np.{name}: a plain NumPy array cannot hold traced values{at()}; write `a = a + x` for `a += x`, or make "
-        "the array with np.zeros_like(x) or np.zeros(n, like=x)"
+        f"np.{name}: a plain NumPy array cannot hold traced values{at()}; write `a = a + x` for `a += x`, or "
+        f"{MAKE_INSIDE}"
     )
 
 
