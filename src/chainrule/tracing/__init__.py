@@ -15,8 +15,9 @@ from chainrule import tree
 from chainrule.errors import ChainruleError, DetachError, DtypeError, UnsupportedError
 from chainrule.ir import Builder, Node, Origin, Program
 from chainrule.tracing import functions  # noqa: F401 - fills the table of NumPy functions
-from chainrule.tracing.array import LocalArray, TracedArray, lift, record
+from chainrule.tracing.array import LocalArray, TracedArray, instead, lift, record
 from chainrule.tracing.constructors import tracing_into
+from chainrule.tracing.local import UNREADABLE, Filled
 from chainrule.tracing.origin import call_at, here, is_users
 from chainrule.types import Spec
 
@@ -157,12 +158,19 @@ def _refusal(error: Exception, builder: Builder) -> ChainruleError | None:
         return DetachError(builder.refused[0])  # a library written in C dropped the exception for one of its own
     text, function = call_at(frame, offset)
     names = {**frame.f_globals, **frame.f_locals}
-    given = any(isinstance(names.get(word), TracedArray) for word in re.findall(r"\w+", text))
+    words = [names.get(word) for word in re.findall(r"\w+", text)]
+    given = any(isinstance(word, TracedArray) for word in words)
+    if any(type(word) is Filled for word in words) and UNREADABLE.search(str(error)) and not text.startswith("raise"):
+        return DetachError(
+            f"{text} reads the memory of an array that holds traced values, at {line}, and would lose their "
+            f"derivative; {instead(text, function, None)} To drop the derivative on purpose, use "
+            "chainrule.stop_gradient first."
+        )
     home = (getattr(function, "__module__", None) or "").partition(".")[0]
     foreign = home in sys.stdlib_module_names or home in ("numpy", "scipy")
     wrong_call = "unexpected keyword argument" in str(error) or "required positional argument" in str(error)
     blamed = "TracedArray" in str(error) or (given and foreign and not inside)
-    if not isinstance(error, TypeError) or wrong_call or not blamed:
+    if not isinstance(error, (TypeError, AttributeError) if inside else TypeError) or wrong_call or not blamed:
         return None
     return UnsupportedError(
         f"{text or 'this call'} does not take traced values, at {line}: {error}; write it with NumPy functions, or "

@@ -15,7 +15,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from types import NoneType
+from types import FrameType, NoneType
 from typing import Any
 
 import numpy as np
@@ -333,7 +333,7 @@ class TracedArray:
         text, function = ("", None) if frame is None else call_at(frame, frame.f_lasti)
         message = (
             f"{text or what} would take the traced value{name} ({node.spec}) out of the graph and lose its "
-            f"derivative{at()}; {_instead(text, function, library_function(frame))} "
+            f"derivative{at()}; {instead(text, function, library_function(frame))} "
             "To drop the derivative on purpose, use chainrule.stop_gradient first."
         )
         self.builder.refused = message, here()
@@ -467,14 +467,15 @@ class TracedArray:
         if place is not None:
             if getattr(value, "_base", None) is self:
                 _refuse_shuffle()
-            new = _fitted(self, value, self.shape[len(place) :], key)
-            if len(place) == self.ndim and not new.is_scalar:
-                new = record(slice_, new, index=())
+            if len(place) == self.ndim:
+                new = _element(self, value, key)
+            else:
+                new = _fitted(self, value, self.shape[len(place) :], key)
             self.write(place, new.node)
             return
         steps = plan(self.shape, self._places(key))
         if steps.scalar:
-            element = _fitted(self, value, (), key).node
+            element = _element(self, value, key).node if self.ndim else _fitted(self, value, (), key).node
             params = {"index": steps.index}
             self.assign(compute(self.builder, put_slice, (self.node, element), params) if self.ndim else element)
             return
@@ -539,10 +540,11 @@ class TracedArray:
     def __array_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        if func in CREATORS:
-            return finish(CREATORS[func](self, *args, **kwargs))
         rule = FUNCTIONS.get(func)
         if rule is None:
+            creator = CREATORS.get(getattr(func, "__wrapped__", func))  # NumPy says what the name np.zeros leads to
+            if creator is not None:
+                return finish(creator(self, *args, **kwargs))
             raise UnsupportedError(
                 f"{spelled(func)} has no rule for traced arrays{at()}; write it with functions that have one"
             )
@@ -625,7 +627,7 @@ _TWINS = {"lgamma": "scipy.special.gammaln", "gamma": "scipy.special.gamma", "er
 """NumPy's or SciPy's functions for those of `math` that have another name there."""
 
 
-def _instead(text: str, function: Any, scipys: str | None) -> str:
+def instead(text: str, function: Any, scipys: str | None) -> str:
     """Return what to write instead of the call in `text`, where it is known."""
     home, name = getattr(function, "__module__", None) or "", getattr(function, "__name__", "")
     if home in ("math", "cmath"):
@@ -874,9 +876,9 @@ def _leaves(value: Any) -> tuple[list[Any] | None, tuple[int, ...]]:
     return [leaf for leaves, _ in below for leaf in leaves or ()], (len(parts), *below[0][1])
 
 
-def finish(result: Any) -> Any:
+def finish(result: Any, frame: FrameType | None = None) -> Any:
     """Name results after the variables that the user's own call is about to assign them to."""
-    frame = sys._getframe(2)
+    frame = frame or sys._getframe(2)
     if not is_users(frame.f_code.co_filename):
         return result  # called from a composition: its own result will be named
     names = targets(frame)
@@ -1114,6 +1116,16 @@ def _fitted(target: TracedArray, value: Any, shape: tuple[int, ...], key: Any) -
     if not target.ndim and not target.is_scalar:  # stays an array, if without axes
         return record(broadcast_to, new, shape=())
     return new
+
+
+def _element(target: TracedArray, value: Any, key: Any) -> TracedArray:
+    """Return what is assigned to one element, as a scalar of the array's dtype."""
+    if np.ndim(value):
+        raise ShapeError(
+            f"cannot assign shape {np.shape(value)} to a part of shape (){at()}; one element takes a number, as x[0] is"
+        )
+    new = _fitted(target, value, (), key)
+    return new if new.is_scalar else record(slice_, new, index=())
 
 
 def _deliver(result: Any, out: Any, name: str) -> Any:

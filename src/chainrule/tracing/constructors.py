@@ -9,6 +9,7 @@ docs/decisions, "Filling arrays".
 from __future__ import annotations
 
 import functools
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ShapeError, UnsupportedError
+from chainrule.errors import DetachError, ShapeError, UnsupportedError
 from chainrule.ir import Builder
 from chainrule.tracing.array import (
     CREATORS,
@@ -31,7 +32,7 @@ from chainrule.tracing.array import (
     traced,
 )
 from chainrule.tracing.local import TRACES, Local
-from chainrule.tracing.origin import at, is_users, targets
+from chainrule.tracing.origin import at, call_at, is_users, targets
 
 def joined(value: Any, *others: Any) -> Any:
     """Return an array, number or nested list as a traced array of the newest graph among the arguments."""
@@ -67,6 +68,10 @@ def _asarray_chkfinite(a: Any, dtype: Any = None, order: Any = None) -> Any:
 
 def _ascontiguousarray(a: Any, dtype: Any = None, *, like: Any = None) -> Any:
     return _of_list(a, dtype, 1)
+
+
+def _frombuffer(buffer: Any, *args: Any, **kwargs: Any) -> Any:
+    raise DetachError(f"np.frombuffer: the bytes of traced values are not there{at()}; use the array as it is")
 
 
 def _require(a: Any, dtype: Any = None, requirements: Any = None, *, like: Any = None) -> Any:
@@ -180,19 +185,24 @@ _CONCATENATOR: Any = type(np.r_).__mro__[1]
 TAKE_TRACED: dict[str, Callable[..., Any]] = {
     "array": _array, "asarray": _asarray, "asanyarray": _asarray, "ascontiguousarray": _ascontiguousarray,
     "asfortranarray": _ascontiguousarray, "asarray_chkfinite": _asarray_chkfinite, "require": _require,
-    "full": _full, "full_like": _full_like, "arange": _arange,
+    "full": _full, "full_like": _full_like, "arange": _arange, "frombuffer": _frombuffer,
 }  # fmt: skip
 """What makes arrays of traced values, given as numbers or nested lists: NumPy would not ask."""
 
 MAKE_OWN = ["array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray", "asarray_chkfinite", "require",
-            "full", "full_like", "arange", "zeros", "ones", "eye", "identity", "tri", "linspace", "logspace", "geomspace",
-            "zeros_like", "ones_like", "copy", "diag", "diagflat", "vander", "fromfunction", "indices", "tile",
-            "repeat", "concatenate", "stack", "vstack", "hstack", "column_stack"]  # fmt: skip
+            "full", "full_like", "arange", "zeros", "ones", "eye", "identity", "tri", "linspace", "logspace",
+            "geomspace", "zeros_like", "ones_like", "copy", "diag", "diagflat", "vander", "fromfunction",
+            "indices"]  # fmt: skip
 """What makes new arrays, which traced values may be stored into later."""
 
-_SEES_LISTS = {"concatenate", "stack", "vstack", "hstack", "dstack", "column_stack", "block", "select", "piecewise",
-               "multi_dot", "meshgrid", "broadcast_arrays", "lexsort", "apply_along_axis"}  # fmt: skip
-"""Functions whose arguments are lists of arrays, into which NumPy looks itself."""
+TAKE_LISTS: dict[Any, list[str]] = {
+    np: ["sum", "mean", "max", "min", "amax", "amin", "prod", "std", "var", "median", "average", "ptp", "dot", "vdot",
+         "inner", "outer", "cross", "diag", "where", "argmax", "argmin", "argsort", "sort", "cumsum", "cumprod", "diff",
+         "trapezoid", "any", "all", "clip", "polyval", "interp", "copyto", "put", "place", "putmask", "put_along_axis",
+         "fill_diagonal", "concatenate", "stack", "hstack", "vstack", "append"],
+    np.linalg: ["norm", "inv", "det", "slogdet", "solve", "cholesky", "eigh", "eigvalsh", "pinv"],
+}  # fmt: skip
+"""Functions that are given lists of traced numbers, into which NumPy does not look."""
 
 
 def _own(result: Any, given: tuple[Any, ...], frame: FrameType) -> Any:
@@ -217,48 +227,59 @@ def _own(result: Any, given: tuple[Any, ...], frame: FrameType) -> Any:
 
 def _wrapped(numpys: Callable[..., Any], name: str) -> Callable[..., Any]:
     """Return what a name in the numpy module leads to while a function is traced."""
-    takes, is_maker, looks = TAKE_TRACED.get(name), name in MAKE_OWN, name not in _SEES_LISTS
+    takes, is_maker = TAKE_TRACED.get(name), name in MAKE_OWN
+    joins = takes is None
+    looked_into = _parts_joined if name in ("concatenate", "stack", "hstack", "vstack") else _joined_list
 
     @functools.wraps(numpys)
     def function(*args: Any, **kwargs: Any) -> Any:
         frame = sys._getframe(1)
         if not TRACES.builders or not is_users(frame.f_code.co_filename):
             return numpys(*args, **kwargs)
-        if takes is not None and any(map(holds_traced, args)) or (kwargs and any(map(holds_traced, kwargs.values()))):
-            if takes is not None and kwargs.get("like") is None:
-                return finish_at(frame, takes(*args, **kwargs))
-        if looks and takes is None:
-            args = tuple(stacked(each) if type(each) in _LISTS and holds_traced(each) else each for each in args)
+        if takes is not None and kwargs.get("like") is None and holds_traced([*args, *kwargs.values()]):
+            is_called = _is_called(frame, name, function)
+            return finish(takes(*args, **kwargs), frame) if is_called else numpys(*args, **kwargs)
+        if joins:
+            args = tuple([looked_into(each) if type(each) in _LISTS else each for each in args])
         result = numpys(*args, **kwargs)
+        if type(result) in _NAMED:
+            return finish(result, frame)
         return _own(result, args, frame) if is_maker else result
 
     return function
 
 
+def _is_called(frame: FrameType, name: str, function: Any) -> bool:
+    """Whether the user's code calls a function of NumPy itself, rather than one compiled from C or Cython that does."""
+    text, found = call_at(frame, frame.f_lasti)
+    return not text or found is function or re.search(rf"\b{name}\b", text) is not None
+
+
+def _joined_list(value: Any) -> Any:
+    return stacked(value) if holds_traced(value) else value
+
+
+def _parts_joined(value: Any) -> Any:
+    return [_joined_list(part) if type(part) in _LISTS else part for part in value]
+
+
 _LISTS = frozenset([list, tuple])
+_NAMED = frozenset([list, tuple, TracedArray])
 
 
-def finish_at(frame: FrameType, result: Any) -> Any:
-    """Name a result after the variable to which a frame is about to assign it."""
-    names = targets(frame)
-    if len(names) == 1 and names[0] and isinstance(result, TracedArray):
-        result.builder.name(result.node, names[0])
-    return result
-
-
-def _replacing(name: str, substitute: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what stands for a function that is replaced as a whole."""
-    numpys = NUMPY[np, name]
+def _replacing(space: Any, name: str, substitute: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what a name leads to where we do otherwise than NumPy for plain arguments too."""
+    numpys = NUMPY[space, name]
 
     @functools.wraps(numpys)
     def function(*args: Any, **kwargs: Any) -> Any:
         frame = sys._getframe(1)
-        if not TRACES.builders or not is_users(frame.f_code.co_filename) or kwargs.get("like") is not None:
+        if not TRACES.builders or not is_users(frame.f_code.co_filename):
             return numpys(*args, **kwargs)
-        if name.startswith("empty") and holds_traced(args):
-            return numpys(*args, **kwargs)
+        if kwargs.get("like") is not None or (args and isinstance(args[0], TracedArray)):
+            return finish(numpys(*args, **kwargs), frame)
         result = substitute(*args, **kwargs)
-        return finish_at(frame, result) if isinstance(result, TracedArray) else _own(result, args, frame)
+        return finish(result, frame) if isinstance(result, TracedArray) else _own(result, args, frame)
 
     return function
 
@@ -272,24 +293,16 @@ NUMPY: dict[tuple[Any, str], Any] = {
 NUMPY[_CONCATENATOR, "__getitem__"] = _CONCATENATOR.__getitem__
 NUMPY[np.vectorize, "__call__"] = np.vectorize.__call__
 
-for _space in (np, np.linalg):
-    for _name, _function in list(vars(_space).items()):
-        if callable(_function) and not isinstance(_function, np.ufunc | type) and not _name.startswith("_"):
-            try:
-                known = _function in FUNCTIONS
-            except TypeError:
-                continue
-            if known:
-                NUMPY.setdefault((_space, _name), _function)
+NUMPY |= {(space, name): getattr(space, name) for space, names in TAKE_LISTS.items() for name in names}
 
 _SUBSTITUTES: dict[tuple[Any, str], Any] = {
     (space, name): _wrapped(function, name)
     for (space, name), function in NUMPY.items()
     if space in (np, np.linalg)
 } | {
-    (np, "fromiter"): _replacing("fromiter", _fromiter),
-    (np, "empty"): _replacing("empty", _empty),
-    (np, "empty_like"): _replacing("empty_like", _empty_like),
+    (np, "fromiter"): _replacing(np, "fromiter", _fromiter),
+    (np, "empty"): _replacing(np, "empty", _empty),
+    (np, "empty_like"): _replacing(np, "empty_like", _empty_like),
     (_CONCATENATOR, "__getitem__"): _concatenated,
     (np.vectorize, "__call__"): _vectorized,
 }

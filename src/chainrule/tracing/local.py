@@ -8,6 +8,7 @@ memory holds NaN from then on, under a dtype that no library computes with, so t
 
 from __future__ import annotations
 
+import re
 import threading
 import weakref
 from collections.abc import Callable
@@ -313,6 +314,13 @@ def _fill(root: Local, home: Builder) -> None:
     root._handle = handle  # type: ignore[attr-defined]
 
 
+UNREADABLE = re.compile(
+    "TracedArray|[vV]oid|sequence by non-int|not supported for the input types|common type|out-of-order fields|'object'|"
+    "indices must be of integer|non-numeric|could not be safely coerced|not 'tuple'"
+)
+"""What messages of NumPy, SciPy and Python say of an array of that dtype."""
+
+
 def _hidden(size: int) -> np.dtype[Any]:
     """Return a dtype of so many bytes that no function takes for numbers; messages show its names."""
     names = ["TracedArray", "its numbers are in the graph"]
@@ -421,4 +429,4 @@ def _address(array: np.ndarray) -> int:
     return int(array.__array_interface__["data"][0])
 
 
-__all__ = ["TRACES", "Filled", "Local"]
+__all__ = ["TRACES", "UNREADABLE", "Filled", "Local"]

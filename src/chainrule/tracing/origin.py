@@ -28,6 +28,8 @@ _USERS = _HERE + "learn" + os.sep  # its networks are ordinary functions, seen a
 @functools.lru_cache(maxsize=4096)
 def is_users(filename: str) -> bool:
     """Whether a file is the user's own rather than chainrule's, NumPy's, SciPy's or Python's."""
+    if filename.endswith((".pyx", ".pxd", ".pxi")):  # compiled by Cython; it appears in tracebacks alone
+        return False
     standard = filename.startswith(_STANDARD) and "-packages" not in filename
     return filename.startswith(_USERS) or not (standard or filename.startswith(_SKIP))
 
