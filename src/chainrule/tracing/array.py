@@ -600,8 +600,8 @@ def spelled(func: Callable[..., Any]) -> str:
 
 
 MAKE_INSIDE = (
-    "make the array inside the traced function, with np.zeros(n) or np.array(a), or np.copy(a) of one from outside; where "
-    "a name imported as `from numpy import zeros` is called, write np.zeros(n), or zeros_like(x), instead"
+    "make the array inside the traced function, with np.zeros(n) or np.array(a), or np.copy(a) of one from outside; "
+    "where a name imported as `from numpy import zeros` is called, write np.zeros(n), or zeros_like(x), instead"
 )
 """What to do where traced values are stored in an array that is not known."""
 
@@ -843,8 +843,11 @@ def lift(builder: Builder, value: Any, dtypes: Sequence[np.dtype[Any]] = ()) -> 
 def holds_traced(value: Any) -> bool:
     """Whether a nested list holds a traced array."""
     if isinstance(value, list | tuple):
-        return any(holds_traced(part) for part in value)
+        return not _PLAIN.issuperset(map(type, value)) and any(holds_traced(part) for part in value)
     return isinstance(value, TracedArray)
+
+
+_PLAIN = frozenset([float, int, bool, complex, str, slice, np.ndarray, np.float64, NoneType])
 
 
 def stacked(value: Any) -> Any:
@@ -866,7 +869,7 @@ def stacked(value: Any) -> Any:
 
 
 def _leaves(value: Any) -> tuple[list[Any] | None, tuple[int, ...]]:
-    """Return what a nested list holds, in order, and its shape; None where some of it is nested deeper than the rest."""
+    """Return what a nested list holds, in order, and its shape; None where some of it is nested deeper than others."""
     parts = list(value)
     if not any(isinstance(part, list | tuple) for part in parts):
         return parts, (len(parts),)

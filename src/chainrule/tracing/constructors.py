@@ -9,9 +9,11 @@ docs/decisions, "Filling arrays".
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -31,8 +33,9 @@ from chainrule.tracing.array import (
     stacked,
     traced,
 )
-from chainrule.tracing.local import TRACES, Local
-from chainrule.tracing.origin import at, call_at, is_users, targets
+from chainrule.tracing.local import TRACES, Local, nowhere
+from chainrule.tracing.origin import at, call_at, is_users
+
 
 def joined(value: Any, *others: Any) -> Any:
     """Return an array, number or nested list as a traced array of the newest graph among the arguments."""
@@ -107,7 +110,7 @@ def _kind(value: Any) -> Any:
 
 
 def _fromiter(iter: Any, dtype: Any, count: int = -1, *, like: Any = None) -> Any:
-    parts = [part for part, _ in zip(iter, range(count), strict=False)] if count >= 0 else list(iter)
+    parts = list(itertools.islice(iter, count)) if count >= 0 else list(iter)
     if len(parts) < count:
         raise ValueError(f"iterator too short: Expected {count} but iterator had only {len(parts)} items.")
     return cast(joined(parts), dtype) if holds_traced(parts) else NUMPY[np, "fromiter"](parts, dtype, count)
@@ -175,7 +178,7 @@ def _vectorized(self: Any, *args: Any, **kwargs: Any) -> Any:
         raise ShapeError(f"np.vectorize: there are no elements{at()}")
     several = isinstance(rows[0], tuple)
     results = zip(*rows, strict=True) if several else [rows]
-    found = tuple(np.reshape(joined(list(each), *columns), shape)[()] for each in results)
+    found = tuple([np.reshape(joined(list(each), *columns), shape)[()] for each in results])
     return finish(found if several else found[0])
 
 
@@ -207,21 +210,18 @@ TAKE_LISTS: dict[Any, list[str]] = {
 
 def _own(result: Any, given: tuple[Any, ...], frame: FrameType) -> Any:
     """Return a new array as one that traced values can be stored into."""
-    if (
-        type(result) is not np.ndarray
-        or result.dtype.kind not in "biufc"
-        or not result.flags.writeable
-        or any(result is each for each in given)
-        or not (result.base is None or type(result.base) is np.ndarray)
-        or any(isinstance(each, np.ndarray) and np.may_share_memory(each, result) for each in given)
-    ):
+    if type(result) is not np.ndarray or result.dtype.kind not in "biufc":
         return result
     if result.base is not None:  # linspace and eye return a part of what they made
+        if type(result.base) is not np.ndarray or not result.flags.writeable:
+            return result
+        if any(isinstance(each, np.ndarray) and np.may_share_memory(each, result) for each in given):
+            return result
         result = result.copy()
+    elif any(result is each for each in given):
+        return result
     own = result.view(Local)
-    names = targets(frame)
-    if len(names) == 1 and names[0]:
-        own._label = names[0]
+    own._made = frame.f_code, frame.f_lasti
     return own
 
 
@@ -296,9 +296,7 @@ NUMPY[np.vectorize, "__call__"] = np.vectorize.__call__
 NUMPY |= {(space, name): getattr(space, name) for space, names in TAKE_LISTS.items() for name in names}
 
 _SUBSTITUTES: dict[tuple[Any, str], Any] = {
-    (space, name): _wrapped(function, name)
-    for (space, name), function in NUMPY.items()
-    if space in (np, np.linalg)
+    (space, name): _wrapped(function, name) for (space, name), function in NUMPY.items() if space in (np, np.linalg)
 } | {
     (np, "fromiter"): _replacing(np, "fromiter", _fromiter),
     (np, "empty"): _replacing(np, "empty", _empty),
@@ -344,10 +342,13 @@ class tracing_into:
             if _in_use == 1:
                 _put(_OURS)
         TRACES.builders.append(self.builder)
+        TRACES.home = weakref.ref(self.builder)
 
     def __exit__(self, *_: object) -> None:
         global _in_use
-        TRACES.builders.pop()
+        builders = TRACES.builders
+        builders.pop()
+        TRACES.home = weakref.ref(builders[-1]) if builders else nowhere
         with _LOCK:
             _in_use -= 1
             if not _in_use:

@@ -1,9 +1,9 @@
 """Plain arrays made inside a traced function, which take traced values when these are stored into them.
 
-While a function is traced, `np.zeros`, `np.array` and their kin (see `chainrule.tracing.constructors`) return a `Local`: an
-ordinary array, of a class of our own so that storing into it can be seen. When a traced value is stored, the object
-becomes a `Filled`, in place: its numbers are then those of a traced array, and so are those of all views of it. The
-memory holds NaN from then on, under a dtype that no library computes with, so that nothing reads stale numbers.
+While a function is traced, `np.zeros`, `np.array` and their kin (see `chainrule.tracing.constructors`) return a
+`Local`: an ordinary array, of a class of our own so that storing into it can be seen. When a traced value is stored, the
+object becomes a `Filled`, in place: its numbers are then those of a traced array, and so are those of all views of it.
+The memory holds NaN from then on, under a dtype that no library computes with, so that nothing reads stale numbers.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import threading
 import weakref
 from collections.abc import Callable
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from chainrule.errors import DetachError, UnsupportedError
 from chainrule.ir import Builder, Node
 from chainrule.ops.structural import gather, permute, put, put_slice, reshape, slice_
 from chainrule.tracing.array import LocalArray, TracedArray, compute, finish, holds_traced, newest, view
-from chainrule.tracing.origin import at, here
+from chainrule.tracing.origin import at, here, targets_at
 
 Steps = list[tuple[Any, dict[str, Any]]]
 
@@ -30,6 +31,12 @@ class _Traces(threading.local):
 
     def __init__(self) -> None:
         self.builders: list[Builder] = []
+        self.home: Callable[[], Builder | None] = nowhere
+
+
+def nowhere() -> None:
+    """Return None: where there is no trace."""
+    return None
 
 
 TRACES = _Traces()
@@ -38,26 +45,26 @@ TRACES = _Traces()
 class Local(LocalArray):
     """An array without traced values yet. Behaves as, and is, an ordinary NumPy array."""
 
-    _home: Callable[[], Builder | None] = staticmethod(lambda: None)
-    _label: str | None = None
-    _views: list[weakref.ref[Local]]
-    _limit: int
+    _home: Callable[[], Builder | None]
+    _made: tuple[CodeType, int] | None = None  # the instruction that made it
+    _views: list[weakref.ref[Local]] | None = None
+    _limit = 8
     _is_captured = False
     _is_other = False  # a view with other numbers than the whole has
 
     def __array_finalize__(self, obj: Any) -> None:
         base = self.base
-        if isinstance(base, Local):
-            root = base._root()
-            views = root._views
-            if len(views) >= root._limit:
-                views[:] = [each for each in views if each() is not None]
-                root._limit = 2 * len(views) + 8
-            views.append(weakref.ref(self))
+        if type(base) is np.ndarray or not isinstance(base, Local):
+            self._home = TRACES.home
             return
-        self._views, self._limit = [], 8
-        if TRACES.builders:
-            self._home = weakref.ref(TRACES.builders[-1])
+        root = base._root()
+        views = root._views
+        if views is None:
+            views = root._views = []
+        if len(views) >= root._limit:
+            views[:] = [each for each in views if each() is not None]
+            root._limit = 2 * len(views) + 8
+        views.append(weakref.ref(self))
 
     def __array_wrap__(self, array: np.ndarray, context: Any = None, return_scalar: bool = False) -> Any:
         return array[()] if return_scalar else array.view(Local)
@@ -135,7 +142,7 @@ class Local(LocalArray):
         if target is None:
             super().put(indices, values, mode)
         else:
-            np.put(target, indices, values, mode)
+            np.put(target, indices, values, mode)  # type: ignore[arg-type]
 
     def dot(self, b: Any, out: Any = None) -> Any:
         """As ndarray.dot."""
@@ -225,7 +232,7 @@ class Filled(Local):
     def __array_finalize__(self, obj: Any) -> None:
         self._handle = None  # a view that a library has made of the memory: there is nothing in it
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> type:  # so that isinstance(x, TracedArray) holds too
         return TracedArray
 
@@ -296,12 +303,13 @@ for _name in dir(np.ndarray):
 
 def _fill(root: Local, home: Builder) -> None:
     """Let an array and its views stand for traced arrays."""
-    views = [each for each in (ref() for ref in root._views) if each is not None]
+    views = [each for each in (ref() for ref in root._views or ()) if each is not None]
     held = root.view(np.ndarray)
     value = held.copy() if held.any() else np.zeros(held.shape, held.dtype)  # pages of zeros cost nothing
     value.setflags(write=False)
     handle = TracedArray(home, home.constant(value))
-    handle._label = root._label
+    names = () if root._made is None else targets_at(*root._made)
+    handle._label = names[0] if len(names) == 1 else None
     if handle.node.origin is None:
         handle.node.origin = here()
     _keep(root)
@@ -315,8 +323,8 @@ def _fill(root: Local, home: Builder) -> None:
 
 
 UNREADABLE = re.compile(
-    "TracedArray|[vV]oid|sequence by non-int|not supported for the input types|common type|out-of-order fields|'object'|"
-    "indices must be of integer|non-numeric|could not be safely coerced|not 'tuple'"
+    "TracedArray|[vV]oid|sequence by non-int|not supported for the input types|common type|out-of-order fields|"
+    "'object'|indices must be of integer|non-numeric|could not be safely coerced|not 'tuple'"
 )
 """What messages of NumPy, SciPy and Python say of an array of that dtype."""
 
@@ -429,4 +437,4 @@ def _address(array: np.ndarray) -> int:
     return int(array.__array_interface__["data"][0])
 
 
-__all__ = ["TRACES", "UNREADABLE", "Filled", "Local"]
+__all__ = ["TRACES", "UNREADABLE", "Filled", "Local", "nowhere"]
