@@ -86,7 +86,7 @@ _MISSING = {
 class TracedArray:
     """An array whose operations are recorded. It behaves as the NumPy array of its value."""
 
-    __slots__ = ("__weakref__", "_base", "_base_node", "_depth", "_label", "_node", "_origin", "_pending", "_place",
+    __slots__ = ("__weakref__", "_base", "_base_node", "_depth", "_label", "_lay", "_node", "_origin", "_pending", "_place",
                  "_read", "_write", "builder")  # fmt: skip
 
     __array_priority__ = 1000.0
@@ -97,6 +97,7 @@ class TracedArray:
         self._base: TracedArray | None = None
         self._base_node: Node | None = None
         self._place: Place | None = None  # where in the base an element or a row stands
+        self._lay: Lay | None = None  # how a view lies in the memory of its base; set without a base: in C order
         self._pending: dict[Place, Node] = {}  # elements or rows written since the array was last read as a whole
         self._depth = 0  # how many indices their places have
         self._origin: ir.Origin | None = None  # the line that wrote last
@@ -134,11 +135,11 @@ class TracedArray:
         self._node = node
 
     def look_through(
-        self, base: TracedArray, read: Callable[[Node], Node], write: Callable[[Node, Node], Node]
+        self, base: TracedArray, read: Callable[[Node], Node], write: Callable[[Node, Node], Node], lay: Lay
     ) -> None:
         """Become a view: `read` finds the value in the base's, `write` puts a new value back."""
         self._base, self._base_node = base, base.node
-        self._read, self._write = read, write
+        self._read, self._write, self._lay = read, write, lay
 
     def part(self, place: Place) -> Node:
         """Return the node of an element or a row, which may have been written and wait; for arrays without a base."""
@@ -453,7 +454,7 @@ class TracedArray:
     def _basic(self, steps: Plan) -> TracedArray:
         part = self if _is_whole(steps, self.shape) and not steps.scalar else record(slice_, self, index=steps.index)
         if part is self and steps.shape == self.shape:
-            return view(self, self.node, lambda node: node, lambda _, value: value)
+            return view(self, self.node, lambda node: node, lambda _, value: value, lambda array: array)
         return part if steps.shape == part.shape else record(reshape, part, shape=steps.shape)
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -967,15 +968,16 @@ def broadcast_indices(builder: Builder, arrays: Sequence[Any]) -> list[Any]:
 
 
 def view(
-    base: TracedArray, node: Node, read: Callable[[Node], Node], write: Callable[[Node, Node], Node]
+    base: TracedArray, node: Node, read: Callable[[Node], Node], write: Callable[[Node, Node], Node], lay: Lay
 ) -> TracedArray:
     """Return a view of a traced array."""
     result = TracedArray(base.builder, node)
-    result.look_through(base, read, write)
+    result.look_through(base, read, write, lay)
     return result
 
 
 Place = tuple[int, ...]
+Lay = Callable[[np.ndarray], np.ndarray]
 _ALL = slice(None)
 _VIEWS = {"slice", "reshape", "permute"}
 _KEEP_ARRAYS = {"reshape", "broadcast_to", "permute", "put_slice", "put", "constant"}
@@ -985,7 +987,7 @@ _KEEP_ARRAYS = {"reshape", "broadcast_to", "permute", "put_slice", "put", "const
 def _become_view(result: TracedArray, base: TracedArray, op: Op, params: dict[str, Any]) -> None:
     """Let the result share its elements with its base, where NumPy's would."""
     values = result._node.value, base._node.value
-    if base.builder.lazy or base._place is not None:  # a row that waits may be anything in memory
+    if base.builder.lazy or base._base is not None or base._lay is not None:  # the value may lie otherwise
         if result.is_scalar or base.is_scalar or not _is_phantom_view(result, base, op):
             return
     elif not all(isinstance(value, np.ndarray) for value in values) or not np.may_share_memory(*values):
@@ -1002,7 +1004,12 @@ def _become_view(result: TracedArray, base: TracedArray, op: Op, params: dict[st
             return compute(builder, reshape, (value,), {"shape": shape})
         return compute(builder, permute, (value,), {"axes": tuple(np.argsort(params["axes"]).tolist())})
 
-    result.look_through(base, read, write)
+    def lay(array: np.ndarray) -> np.ndarray:
+        if op is slice_:
+            return array[slices(params["index"])]
+        return array.reshape(result.shape) if op is reshape else array.transpose(params["axes"])
+
+    result.look_through(base, read, write, lay)
 
 
 def _is_phantom_view(result: TracedArray, base: TracedArray, op: Op) -> bool:
@@ -1017,32 +1024,15 @@ def _is_phantom_view(result: TracedArray, base: TracedArray, op: Op) -> bool:
 
 
 def _phantom(x: TracedArray) -> np.ndarray:
-    """Return an array with the strides that NumPy's array would have, and no memory."""
-    strides, stride = [], 1
-    for size in reversed(x.shape):
-        strides.append(stride)
-        stride *= size
-    shape, chain = x.shape, []
-    node = x._node
-    while x._base is not None and x._place is None and node.op.name in _VIEWS:
-        chain.append(node)
-        node = node.inputs[0]
-        x = x._base
-    if chain:
-        shape = node.shape
-        strides, stride = [], 1
-        for size in reversed(shape):
-            strides.append(stride)
-            stride *= size
-    phantom = np.lib.stride_tricks.as_strided(np.empty(1, np.int8), shape, tuple(reversed(strides)), writeable=False)
-    for each in reversed(chain):
-        if each.op is slice_:
-            phantom = phantom[slices(each.params["index"])]
-        elif each.op is permute:
-            phantom = phantom.transpose(each.params["axes"])
-        else:
-            phantom = phantom.reshape(each.shape)
-    return phantom
+    """Return an array that lies in memory as NumPy's would; its elements are all the same one byte."""
+    if x._base is not None and x._lay is not None:
+        return x._lay(_phantom(x._base))
+    value = x._node.value
+    if isinstance(value, np.ndarray) and x._base is None and x._lay is None and not x.builder.lazy:
+        strides = tuple(stride // value.itemsize for stride in value.strides)
+    else:
+        strides = tuple(math.prod(x.shape[k + 1 :]) for k in range(x.ndim))
+    return np.lib.stride_tricks.as_strided(np.empty(1, np.int8), x.shape, strides, writeable=False)
 
 
 def written(builder: Builder, node: Node, parts: dict[Place, Node], origin: ir.Origin | None) -> Node:

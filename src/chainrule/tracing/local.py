@@ -20,7 +20,7 @@ import numpy as np
 from chainrule.errors import DetachError, UnsupportedError
 from chainrule.ir import Builder, Node
 from chainrule.ops.structural import gather, permute, put, put_slice, reshape, slice_
-from chainrule.tracing.array import LocalArray, TracedArray, compute, finish, holds_traced, newest, view
+from chainrule.tracing.array import LocalArray, TracedArray, compute, finish, holds_traced, newest, permuted, view
 from chainrule.tracing.origin import at, here, targets_at
 
 Steps = list[tuple[Any, dict[str, Any]]]
@@ -305,9 +305,12 @@ def _fill(root: Local, home: Builder) -> None:
     """Let an array and its views stand for traced arrays."""
     views = [each for each in (ref() for ref in root._views or ()) if each is not None]
     held = root.view(np.ndarray)
-    value = held.copy() if held.any() else np.zeros(held.shape, held.dtype)  # pages of zeros cost nothing
+    order = _order(held)
+    lying = held.transpose(order)
+    value = lying.copy() if held.any() else np.zeros(lying.shape, held.dtype)  # pages of zeros cost nothing
     value.setflags(write=False)
     handle = TracedArray(home, home.constant(value))
+    handle._lay = np.ascontiguousarray
     names = () if root._made is None else targets_at(*root._made)
     handle._label = names[0] if len(names) == 1 else None
     if handle.node.origin is None:
@@ -319,7 +322,7 @@ def _fill(root: Local, home: Builder) -> None:
         each._is_other = each.dtype != held.dtype
         np.ndarray.dtype.__set__(each, _hidden(each.itemsize))  # type: ignore[attr-defined]
         object.__setattr__(each, "__class__", Filled)
-    root._handle = handle  # type: ignore[attr-defined]
+    root._handle = permuted(handle, np.argsort(order).tolist())  # type: ignore[attr-defined]
 
 
 UNREADABLE = re.compile(
@@ -352,7 +355,9 @@ def _view(whole: TracedArray, root: Local, part: Local) -> TracedArray:
         raise UnsupportedError(
             f"a view with other numbers (as x.real) of an array that has come to hold traced values{at()}; take it anew"
         )
-    steps = _steps(np.ndarray.view(root, np.ndarray), np.ndarray.view(part, np.ndarray))
+    raw = np.ndarray.view(part, np.ndarray)
+    steps = _steps(np.ndarray.view(root, np.ndarray), raw)
+    strides = tuple(stride // raw.itemsize for stride in raw.strides)
 
     def read(node: Node) -> Node:
         for op, params in steps:
@@ -362,7 +367,10 @@ def _view(whole: TracedArray, root: Local, part: Local) -> TracedArray:
     def write(node: Node, value: Node) -> Node:
         return _put_back(builder, node, value, steps)
 
-    return view(whole, read(whole.node), read, write)
+    def lay(array: np.ndarray) -> np.ndarray:
+        return np.lib.stride_tricks.as_strided(array, raw.shape, strides, writeable=False)
+
+    return view(whole, read(whole.node), read, write, lay)
 
 
 def _step(builder: Builder, node: Node, op: Any, params: dict[str, Any]) -> Node:
@@ -393,7 +401,7 @@ def _steps(root: np.ndarray, part: np.ndarray) -> Steps:
     """Return how a view comes about, told from where its elements lie in memory."""
     size = root.itemsize
     start = (_address(part) - _address(root)) // size if part.size else 0
-    order = sorted(range(root.ndim), key=lambda k: (-root.strides[k], k))  # as the axes lie in memory
+    order = _order(root)
     shape = tuple(root.shape[k] for k in order)
     strides = [root.strides[k] // size for k in order]
     steps: Steps = [] if order == list(range(root.ndim)) else [(permute, {"axes": tuple(order)})]
@@ -431,6 +439,11 @@ def _steps(root: np.ndarray, part: np.ndarray) -> Steps:
     places = spots.copy()
     places.setflags(write=False)
     return [(gather, {"places": places})]
+
+
+def _order(array: np.ndarray) -> list[int]:
+    """Return the axes as they lie in memory, the one with the longest steps first."""
+    return sorted(range(array.ndim), key=lambda k: (-array.strides[k], k))
 
 
 def _address(array: np.ndarray) -> int:

@@ -63,7 +63,7 @@ def targets(frame: FrameType | None) -> tuple[str | None, ...]:
 
     One name for ``c = a + b``, several for ``q, r = f(x)``, none where there is no assignment.
     """
-    return () if frame is None else targets_at(frame.f_code, frame.f_lasti)
+    return () if frame is None else _targets(frame.f_code, frame.f_lasti)
 
 
 def call_at(frame: FrameType, offset: int) -> tuple[str, Any]:
@@ -119,9 +119,13 @@ def variable_of(frame: FrameType | None, value: Any) -> str | None:
     return None
 
 
-@functools.lru_cache(maxsize=1 << 16)
 def targets_at(code: CodeType, offset: int) -> tuple[str | None, ...]:
     """Return the variables that an instruction's result is assigned to; see `targets`."""
+    return _targets(code, offset)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _targets(code: CodeType, offset: int) -> tuple[str | None, ...]:
     instructions, offsets = _instructions(code)
     place = bisect.bisect_right(offsets, offset) - 1  # the offset may be that of the instruction's inline cache
     if place < 0:
