@@ -21,7 +21,7 @@ from chainrule.ir import CONSTANT, Builder, Node, Program
 from chainrule.llvm.executable import EvaluationError, Executable
 from chainrule.llvm.plan import Host
 from chainrule.surroundings import Surroundings, line_of
-from chainrule.tracing import settled, tracing_into
+from chainrule.tracing import run_traced, settled
 from chainrule.tracing.array import TracedArray, TracedNumber, lift
 from chainrule.types import Spec
 
@@ -382,8 +382,7 @@ class Variant:
             )
             handles.append(kind(builder, node))
         new_args, new_kwargs = owner.merge(tree.unflatten(family.structure, handles), args, kwargs)
-        with tracing_into(builder):
-            result = owner.f(*new_args, **new_kwargs)
+        result = run_traced(builder, owner.f, *new_args, **new_kwargs)
         builder.verify()
         found, self.structure = tree.flatten(result)
         self.leaves = [None if isinstance(leaf, TracedArray) else settled(leaf) for leaf in found]

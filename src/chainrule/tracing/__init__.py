@@ -21,7 +21,7 @@ from chainrule.tracing.local import UNREADABLE, Filled
 from chainrule.tracing.origin import call_at, here, is_users
 from chainrule.types import Spec
 
-__all__ = ["Traced", "TracedArray", "differentiable", "record", "settled", "trace_function", "tracing_into"]
+__all__ = ["Traced", "TracedArray", "differentiable", "record", "run_traced", "settled", "trace_function", "tracing_into"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +101,7 @@ def trace_function(
             handles.append(TracedArray(builder, node))
         passed[k] = tree.unflatten(structure, handles)
         structures.append(structure)
-    try:
-        with tracing_into(builder):
-            result = f(*passed, **(kwargs or {}))
-    except ChainruleError:
-        raise
-    except Exception as error:
-        cause = _refusal(error, builder)
-        if cause is None:
-            raise
-        raise cause from error
+    result = run_traced(builder, f, *passed, **(kwargs or {}))
     aux = None
     if has_aux:
         if not isinstance(result, tuple) or len(result) != 2:
@@ -125,6 +116,20 @@ def trace_function(
     builder.open = False
     program = Program(tuple(inputs), (*outputs, *aux_outputs), builder)
     return Traced(program, tuple(bound), tuple(structures), structure, (aux_leaves, aux_structure))
+
+
+def run_traced(builder: Builder, f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call the user's function while a graph is built; an error that a traced value causes elsewhere is explained."""
+    try:
+        with tracing_into(builder):
+            return f(*args, **kwargs)
+    except ChainruleError:
+        raise
+    except Exception as error:
+        cause = _refusal(error, builder)
+        if cause is None:
+            raise
+        raise cause from error
 
 
 def settled(leaf: Any) -> Any:
@@ -154,13 +159,14 @@ def _refusal(error: Exception, builder: Builder) -> ChainruleError | None:
         return None
     frame, offset, line = frames[users[-1]]
     inside = users[-1] < len(frames) - 1
-    if builder.refused is not None and builder.refused[1] == line and inside:
-        return DetachError(builder.refused[0])  # a library written in C dropped the exception for one of its own
     text, function = call_at(frame, offset)
+    is_own = not inside and text.startswith("raise")
+    if builder.refused is not None and builder.refused[1] == line and not is_own:
+        return DetachError(builder.refused[0])  # a library written in C dropped the exception for one of its own
     names = {**frame.f_globals, **frame.f_locals}
     words = [names.get(word) for word in re.findall(r"\w+", text)]
     given = any(isinstance(word, TracedArray) for word in words)
-    if any(type(word) is Filled for word in words) and UNREADABLE.search(str(error)) and not text.startswith("raise"):
+    if any(type(word) is Filled for word in words) and UNREADABLE.search(str(error)) and not is_own:
         return DetachError(
             f"{text} reads the memory of an array that holds traced values, at {line}, and would lose their "
             f"derivative; {instead(text, function, None)} To drop the derivative on purpose, use "

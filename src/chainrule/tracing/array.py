@@ -615,7 +615,7 @@ _INSTEAD = {
     ("float", "float64", "float32", "complex"): "leave the conversion out: a traced value is a number already.",
     ("dot",): "write b @ x for b.dot(x).",
     ("vectorize",): "write it for whole arrays, or with np.stack([f(each) for each in x]).",
-    ("fill", "itemset", "put"): f"{MAKE_INSIDE}.",
+    ("fill", "itemset", "put", "__setitem__"): f"{MAKE_INSIDE}.",
     ("normal", "uniform", "gamma", "exponential", "multivariate_normal", "beta", "poisson"): (
         "draw without parameters and transform, as in loc + scale * rng.standard_normal(n)."
     ),

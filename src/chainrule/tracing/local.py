@@ -88,7 +88,7 @@ class Local(LocalArray):
     def opened(self, builder: Builder) -> TracedArray:
         """Let the array, and all views of it, hold values of a builder; return the traced array that does."""
         if not self.flags.writeable:
-            raise ValueError("assignment destination is read-only")
+            raise ValueError(f"assignment destination is read-only{at()}")
         root = self._root()
         home = root._home()
         if home is None or not home.open:
@@ -268,13 +268,17 @@ class Filled(Local):
 _KEPT = {"__array_finalize__", "__array_function__", "__array_ufunc__", "__array_wrap__", "__buffer__", "__class__",
          "__class_getitem__", "__delattr__", "__dir__", "__doc__", "__getattribute__", "__getstate__", "__hash__",
          "__init__", "__init_subclass__", "__len__", "__new__", "__setattr__", "__sizeof__", "__subclasshook__",
-         "base", "ndim", "size", "itemsize", "nbytes"}  # fmt: skip
+         "base", "flags", "itemsize", "nbytes", "ndim", "size", "strides"}  # fmt: skip
 """What a filled array has of NumPy's array, or of its own; the rest is the traced array's."""
 
 
 def _method(name: str) -> Callable[..., Any]:
+    writes = name in ("__setitem__", "fill", "put", "sort") or name.startswith("__i") and name != "__invert__"
+
     def method(self: Filled, *args: Any, **kwargs: Any) -> Any:
         handle = self._traced()
+        if writes and not self.flags.writeable:
+            raise ValueError("assignment destination is read-only")
         result = getattr(handle, name)(*args, **kwargs)
         return self if result is handle else finish(result)
 
