@@ -21,7 +21,16 @@ from chainrule.tracing.local import UNREADABLE, Filled
 from chainrule.tracing.origin import call_at, here, is_users
 from chainrule.types import Spec
 
-__all__ = ["Traced", "TracedArray", "differentiable", "record", "run_traced", "settled", "trace_function", "tracing_into"]
+__all__ = [
+    "Traced",
+    "TracedArray",
+    "differentiable",
+    "record",
+    "run_traced",
+    "settled",
+    "trace_function",
+    "tracing_into",
+]
 
 
 @dataclass(frozen=True, slots=True)

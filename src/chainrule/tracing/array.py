@@ -86,8 +86,8 @@ _MISSING = {
 class TracedArray:
     """An array whose operations are recorded. It behaves as the NumPy array of its value."""
 
-    __slots__ = ("__weakref__", "_base", "_base_node", "_depth", "_label", "_lay", "_node", "_origin", "_pending", "_place",
-                 "_read", "_write", "builder")  # fmt: skip
+    __slots__ = ("__weakref__", "_base", "_base_node", "_depth", "_label", "_lay", "_node", "_origin", "_pending",
+                 "_place", "_read", "_write", "builder")  # fmt: skip
 
     __array_priority__ = 1000.0
 
@@ -992,7 +992,7 @@ def _become_view(result: TracedArray, base: TracedArray, op: Op, params: dict[st
             return
     elif not all(isinstance(value, np.ndarray) for value in values) or not np.may_share_memory(*values):
         return
-    builder, shape = base.builder, base.shape
+    builder, shape, own_shape = base.builder, base.shape, result.shape
 
     def read(node: Node) -> Node:
         return compute(builder, op, (node,), params)
@@ -1007,7 +1007,7 @@ def _become_view(result: TracedArray, base: TracedArray, op: Op, params: dict[st
     def lay(array: np.ndarray) -> np.ndarray:
         if op is slice_:
             return array[slices(params["index"])]
-        return array.reshape(result.shape) if op is reshape else array.transpose(params["axes"])
+        return array.reshape(own_shape) if op is reshape else array.transpose(params["axes"])
 
     result.look_through(base, read, write, lay)
 

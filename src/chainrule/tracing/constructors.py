@@ -136,13 +136,15 @@ def _concatenated(self: Any, key: Any) -> Any:
     """As np.r_[key] and np.c_[key]."""
     keys = key if isinstance(key, tuple) else (key,)
     if not holds_traced(list(keys)):
-        return NUMPY[_CONCATENATOR, "__getitem__"](self, key)
+        result, frame = NUMPY[_CONCATENATOR, "__getitem__"](self, key), sys._getframe(1)
+        is_ours = TRACES.builders and is_users(frame.f_code.co_filename)
+        return _own(result, keys, frame) if is_ours else result
     axis, depth, place = self.axis, self.ndmin, self.trans1d
     if isinstance(keys[0], str):
         if keys[0] in ("r", "c"):
             raise UnsupportedError(f"np.r_[{keys[0]!r}, ...] makes a matrix{at()}, which is not traced; use np.c_")
         numbers = [int(each) for each in keys[0].split(",")]
-        axis, depth, place = (*numbers, *(axis, depth, place)[len(numbers) :])
+        axis, depth, place = [*numbers, *[axis, depth, place][len(numbers) :]]
         keys = keys[1:]
     parts = []
     for part in keys:

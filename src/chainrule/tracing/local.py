@@ -1,9 +1,9 @@
 """Plain arrays made inside a traced function, which take traced values when these are stored into them.
 
 While a function is traced, `np.zeros`, `np.array` and their kin (see `chainrule.tracing.constructors`) return a
-`Local`: an ordinary array, of a class of our own so that storing into it can be seen. When a traced value is stored, the
-object becomes a `Filled`, in place: its numbers are then those of a traced array, and so are those of all views of it.
-The memory holds NaN from then on, under a dtype that no library computes with, so that nothing reads stale numbers.
+`Local`: an ordinary array, of a class of our own so that storing into it can be seen. When a traced value is stored,
+the object becomes a `Filled`, in place: its numbers are then those of a traced array, and so are those of all views of
+it. The memory holds NaN from then on, under a dtype that no library computes with, so that nothing reads stale numbers.
 """
 
 from __future__ import annotations
@@ -272,8 +272,13 @@ _KEPT = {"__array_finalize__", "__array_function__", "__array_ufunc__", "__array
 """What a filled array has of NumPy's array, or of its own; the rest is the traced array's."""
 
 
+_IN_PLACE = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift", "matmul"]
+_WRITERS = {"__setitem__", "fill", "put", "sort", *(f"__i{name}__" for name in _IN_PLACE)}
+"""Methods that write into the array."""
+
+
 def _method(name: str) -> Callable[..., Any]:
-    writes = name in ("__setitem__", "fill", "put", "sort") or name.startswith("__i") and name != "__invert__"
+    writes = name in _WRITERS
 
     def method(self: Filled, *args: Any, **kwargs: Any) -> Any:
         handle = self._traced()
@@ -361,7 +366,7 @@ def _view(whole: TracedArray, root: Local, part: Local) -> TracedArray:
         )
     raw = np.ndarray.view(part, np.ndarray)
     steps = _steps(np.ndarray.view(root, np.ndarray), raw)
-    strides = tuple(stride // raw.itemsize for stride in raw.strides)
+    shape, strides = raw.shape, tuple(stride // raw.itemsize for stride in raw.strides)
 
     def read(node: Node) -> Node:
         for op, params in steps:
@@ -372,7 +377,7 @@ def _view(whole: TracedArray, root: Local, part: Local) -> TracedArray:
         return _put_back(builder, node, value, steps)
 
     def lay(array: np.ndarray) -> np.ndarray:
-        return np.lib.stride_tricks.as_strided(array, raw.shape, strides, writeable=False)
+        return np.lib.stride_tricks.as_strided(array, shape, strides, writeable=False)
 
     return view(whole, read(whole.node), read, write, lay)
 
