@@ -722,6 +722,28 @@ def test_what_was_used_before_keeps_its_numbers():
         np.testing.assert_allclose(fast(X, size), expected)
 
 
+OVERWRITE = {
+    "an element": lambda b: b.__setitem__(0, 100.0),
+    "sorted": lambda b: b.sort(),
+    "in place": lambda b: b.__iadd__(100.0),
+    "out": lambda b: np.add(b, 1.0, out=b),
+}
+
+
+@pytest.mark.parametrize("name", OVERWRITE)
+@pytest.mark.parametrize("make", [lambda: np.array([3.0, 1.0, 2.0]), lambda: list(map(float, "312")) * np.ones(3)])
+def test_numbers_that_are_overwritten_after_their_use(name, make):
+    def f(x):
+        b = make()
+        y = np.sum(b * x[:3])
+        OVERWRITE[name](b)
+        return y
+
+    np.testing.assert_allclose(cr.grad(f)(X), [3, 1, 2, 0])
+    np.testing.assert_allclose(cr.jit(cr.grad(f))(X), [3, 1, 2, 0])
+    np.testing.assert_allclose(cr.jit(f)(X), f(X))
+
+
 def test_compiled_code_is_the_same_twice():
     fast = cr.jit(filling)
     for x in (X, X[::-1].copy()):

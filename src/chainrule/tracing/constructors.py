@@ -144,7 +144,7 @@ def _concatenated(self: Any, key: Any) -> Any:
         if keys[0] in ("r", "c"):
             raise UnsupportedError(f"np.r_[{keys[0]!r}, ...] makes a matrix{at()}, which is not traced; use np.c_")
         numbers = [int(each) for each in keys[0].split(",")]
-        axis, depth, place = [*numbers, *[axis, depth, place][len(numbers) :]]
+        axis, depth, place = numbers + [axis, depth, place][len(numbers) :]
         keys = keys[1:]
     parts = []
     for part in keys:
