@@ -235,6 +235,8 @@ MADE = {
     "r_ of a range": lambda x: np.r_[x, 0:1:3j],
     "r_ of rows": lambda x: np.r_["0,2", x, np.ones(4)],
     "r_ of columns": lambda x: np.r_["1,2,0", x, np.ones(4)],
+    "r_ of a traced range": lambda x: np.r_[x[0] : 3.2 : x[1], 1.0],
+    "r_ of traced ends": lambda x: np.r_[1.0, x[0] : x[1] : 3j],
     "c_": lambda x: np.c_[x, np.ones(4), 2 * x],
     "c_ of matrices": lambda x: np.c_[np.ones((4, 2)), x],
     "fromiter": lambda x: np.fromiter((a * a for a in x), float),

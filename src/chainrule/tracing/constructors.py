@@ -39,7 +39,8 @@ from chainrule.tracing.origin import at, call_at, is_users
 
 def joined(value: Any, *others: Any) -> Any:
     """Return an array, number or nested list as a traced array of the newest graph among the arguments."""
-    return traced(newest((value, *others)), stacked(value))
+    inside = [end for each in others if isinstance(each, slice) for end in (each.start, each.stop, each.step)]
+    return traced(newest((value, *others, *inside)), stacked(value))
 
 
 # -- what stands for NumPy's functions --------------------------------------------------------------------------
@@ -135,7 +136,7 @@ def _some(*values: Any) -> TracedArray:
 def _concatenated(self: Any, key: Any) -> Any:
     """As np.r_[key] and np.c_[key]."""
     keys = key if isinstance(key, tuple) else (key,)
-    if not holds_traced(list(keys)):
+    if not any(holds_traced((k.start, k.stop, k.step) if isinstance(k, slice) else k) for k in keys):
         result, frame = NUMPY[_CONCATENATOR, "__getitem__"](self, key), sys._getframe(1)
         is_ours = TRACES.builders and is_users(frame.f_code.co_filename)
         return _own(result, keys, frame) if is_ours else result
@@ -148,7 +149,7 @@ def _concatenated(self: Any, key: Any) -> Any:
         keys = keys[1:]
     parts = []
     for part in keys:
-        x = _ranged(part) if isinstance(part, slice) else joined(part, *keys)
+        x = joined(_ranged(part) if isinstance(part, slice) else part, *keys)
         missing = depth - x.ndim
         if missing > 0:  # where the axes of the part stand among those of the result, as np.r_ has it
             first = place if place >= 0 else missing + 1 + place
