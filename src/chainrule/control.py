@@ -17,6 +17,7 @@ from chainrule import ir, tree
 from chainrule.errors import ChainruleError, DtypeError, ShapeError
 from chainrule.ir import Builder, Node, Program
 from chainrule.ops.control import NUMPY, Call, Cond, Control, Scan, While
+from chainrule.tracing import tracing_into
 from chainrule.tracing.array import TracedArray, TracedNumber, compute, finish, lift, newest
 from chainrule.tracing.origin import at
 from chainrule.types import Spec
@@ -487,7 +488,8 @@ class _Trace:
 
     def run(self, f: Callable[[list[Any]], Any], flat: bool = True) -> tuple[Any, Any]:
         """Return what f makes of the arguments: leaves and structure, or as it is."""
-        result = f(list(self.handles))
+        with tracing_into(self.builder):
+            result = f(list(self.handles))
         self.builder.verify()
         return tree.flatten(result) if flat else (result, None)
 

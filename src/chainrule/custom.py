@@ -19,6 +19,7 @@ from chainrule.errors import GraphError, NotDifferentiableError, ShapeError, Uns
 from chainrule.ir import Node, Op
 from chainrule.ops.control import bundle
 from chainrule.ops.structural import concatenate, slice_
+from chainrule.tracing import tracing_into
 from chainrule.tracing.array import TracedArray, finish, holds_traced, lift, newest
 from chainrule.tracing.origin import at, here
 from chainrule.types import Spec
@@ -163,7 +164,8 @@ def _reopened(builder: ir.Builder) -> Iterator[None]:
     """Record once more in a graph whose trace may have ended, since a rule runs when its edges are asked for."""
     was_open, builder.open = builder.open, True
     try:
-        yield
+        with tracing_into(builder):
+            yield
     finally:
         builder.open = was_open
 

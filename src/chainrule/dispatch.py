@@ -21,6 +21,7 @@ from chainrule.ir import CONSTANT, Builder, Node, Program, value_of
 from chainrule.llvm.executable import EvaluationError, Executable
 from chainrule.llvm.plan import Host
 from chainrule.surroundings import Surroundings, line_of
+from chainrule.tracing import run_traced, settled
 from chainrule.tracing.array import TracedArray, TracedNumber, lift
 from chainrule.types import Spec
 
@@ -403,10 +404,10 @@ class Variant:
             )
             handles.append(kind(builder, node))
         new_args, new_kwargs = owner.merge(tree.unflatten(family.structure, handles), args, kwargs)
-        result = owner.f(*new_args, **new_kwargs)
+        result = run_traced(builder, owner.f, *new_args, **new_kwargs)
         builder.verify()
         found, self.structure = tree.flatten(result)
-        self.leaves = [None if isinstance(leaf, TracedArray) else leaf for leaf in found]
+        self.leaves = [None if isinstance(leaf, TracedArray) else settled(leaf) for leaf in found]
         self.forms = [_form(leaf) for leaf in found if isinstance(leaf, TracedArray)]
         self.outputs = [lift(builder, leaf) for leaf in found if isinstance(leaf, TracedArray)]
         builder.open = False

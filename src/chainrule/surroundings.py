@@ -14,6 +14,7 @@ import numpy as np
 
 from chainrule import tree
 from chainrule.ir import Origin
+from chainrule.tracing import TracedArray
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)
 _CONTAINERS = (list, tuple, dict, set, frozenset, collections.deque)
@@ -130,7 +131,7 @@ class Surroundings:
         """Look into a value that the function can reach."""
         if isinstance(value, _PLAIN) or id(value) in self._seen:
             return
-        if isinstance(value, np.ndarray):
+        if isinstance(value, np.ndarray) and not isinstance(value, TracedArray):
             self._seen[id(value)] = value
             if _is_writable(value):
                 self.arrays.append((value, name, fingerprint(value)))

@@ -152,7 +152,7 @@ def test_leaving_the_graph():
     assert "chainrule.stop_gradient" in text
     assert "write scipy.special.gammaln for math.lgamma" in message(lambda s: math.lgamma(s), 0.5)
     assert "leave the conversion out" in message(lambda s: float(s), 0.5)
-    assert "np.stack" in message(lambda s: np.array([s, s]), 0.5)
+    assert "np.stack" in message(lambda s: np.sin([s, s]), 0.5)
     assert "scipy.special.logsumexp does not see traced values" in message(lambda x: scipy.special.logsumexp(x), A)
 
 
@@ -165,30 +165,44 @@ def test_a_function_imported_by_name_is_recognised():
 
 
 def test_writing_into_a_plain_array():
+    out = np.zeros(3)
+
     def f(s):
-        out = np.zeros(3)
         out[0] = s
         return out.sum()
 
-    with pytest.raises(cr.ChainruleError, match=r"out\[0\] would take .*np\.zeros_like") as caught:
+    with pytest.raises(cr.ChainruleError, match=r"out\[0\] would take .*np\.copy\(a\)") as caught:
         cr.grad(f)(1.0)
-    assert f"test_errors.py:{f.__code__.co_firstlineno + 2}" in str(caught.value)
+    assert f"test_errors.py:{f.__code__.co_firstlineno + 1}" in str(caught.value)
     assert isinstance(caught.value.__cause__, ValueError)  # NumPy's own error stays in sight
 
     def g(x):
-        out = np.zeros(3)
-        out += x
-        return out.sum()
+        total = out
+        total += x
+        return total.sum()
 
     with pytest.raises(
-        cr.ChainruleError, match=r"np\.add: a plain NumPy array cannot hold traced values, at .*zeros_like"
+        cr.ChainruleError, match=r"np\.add: a plain NumPy array cannot hold traced values, at .*np\.copy\(a\)"
     ):
         cr.grad(g)(np.ones(3))
+    assert not out.any()
+
+
+def test_a_name_imported_before_is_named():
+    from numpy import zeros
+
+    def f(s):
+        out = zeros(3)
+        out[0] = s
+        return out.sum()
+
+    with pytest.raises(cr.ChainruleError, match=r"out\[0\] would take .*from numpy import zeros.* write np\.zeros"):
+        cr.grad(f)(1.0)
 
 
 def test_an_error_without_source_text():
     scope = {"np": np}
-    exec("def f(x):\n    return np.array([x, x]).sum()", scope)
+    exec("def f(x):\n    return np.sin([x, x]).sum()", scope)
     with pytest.raises(
         cr.ChainruleError, match=r"^Conversion to a plain array would take the traced value 'x'.*<string>:2"
     ):

@@ -614,11 +614,12 @@ def test_integers_are_promoted_as_numpy_does(function, args, kwargs, dtype):
 @pytest.mark.parametrize(
     ("function", "args", "kwargs"), WRITERS, ids=[f"{name_of(f)}-{k}" for k, (f, _, _) in enumerate(WRITERS)]
 )
-def test_writing_into_an_argument(function, args, kwargs):
+@pytest.mark.parametrize("is_plain", [False, True], ids=["traced", "plain"])
+def test_writing_into_an_argument(function, args, kwargs, is_plain):
     def run(x, *values):
-        y = x * 1.0
-        call(lambda *a, **k: function(y, *a, **k), *values)
-        return y
+        y = np.array(POSITIVE) if is_plain else x * 1.0
+        call(lambda *a, **k: getattr(np, function.__name__, function)(y, *a, **k), *values)
+        return y + 0 * x
 
     values, call = split(args, kwargs)
     check(None, (POSITIVE, *values), {}, run)
@@ -632,13 +633,15 @@ def test_functions_of_symmetric_matrices(function, kwargs):
 @pytest.mark.parametrize("function", [np.copyto, np.put, np.place, np.putmask, np.put_along_axis, np.fill_diagonal])
 def test_a_plain_array_is_not_written_into(function):
     values, call = next(split(args, {}) for f, args, _ in WRITERS if f is function and split(args, {})[0])
+    outside = np.zeros((2, 3))
 
     def f(*x):
-        call(lambda *a: function(np.zeros((2, 3)), *a), *x)
+        call(lambda *a: function(outside, *a), *x)
         return x[0].sum()
 
     with pytest.raises(cr.ChainruleError, match=r"plain .*array|out of the graph"):
         cr.grad(f)(*values)
+    assert not outside.any()
 
 
 def test_every_function_with_a_rule_has_a_case():
@@ -701,13 +704,14 @@ OUT = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("is_like", [True, False], ids=["like", "plain"])
 @pytest.mark.parametrize("function", OUT, ids=name_of)
-def test_out_may_be_traced(function):
+def test_out_may_be_traced(function, is_like):
     values, call = split(OUT[function], {})
 
     def run(*x):
         y = call(function, *x)
-        out = np.zeros(y.shape, like=y) if isinstance(y, TracedArray) else np.zeros(y.shape)
+        out = np.zeros(y.shape, like=y) if is_like and isinstance(y, TracedArray) else np.zeros(y.shape)
         view = out[...]
         assert call(lambda *a: function(*a, out=out), *x) is out
         return view * 1.0
@@ -718,13 +722,14 @@ def test_out_may_be_traced(function):
 @pytest.mark.parametrize("function", OUT, ids=name_of)
 def test_a_plain_out_is_refused(function):
     values, call = split(OUT[function], {})
-    shape = call(function, *values).shape
+    outside = np.zeros(call(function, *values).shape)
 
     def f(*x):
-        return call(lambda *a: function(*a, out=np.zeros(shape)), *x)
+        return call(lambda *a: function(*a, out=outside), *x)
 
     with pytest.raises(cr.ChainruleError, match=r"plain NumPy array.*test_functions\.py"):
         cr.linearize(f, *values)
+    assert not outside.any()
 
 
 def test_ufuncs_write_where_a_mask_holds():

@@ -37,6 +37,8 @@ FILE = "expression"
 _LONGEST = 20_000  # characters
 _MODULES = {"np", "numpy", "np.linalg", "numpy.linalg", "scipy.special", "special"}
 _CONSTANTS = {"pi": np.float64(np.pi), "e": np.float64(np.e)}
+_JOINS = (np.concatenate, np.stack)
+
 _OPERATORS: dict[type, Callable[..., Any]] = {
     ast.Add: np.add,
     ast.Sub: np.subtract,
@@ -506,7 +508,7 @@ def _apply(node: ast.expr, args: list[Any], known: Mapping[str, Any], text: str)
             return np.stack(args) if args else np.zeros(0)
         case ast.Call():
             function = _function(node, text)
-            if function is np.concatenate or function is np.stack:
+            if function in _JOINS:
                 args = [tuple(args[0]), *args[1:]] if args else args
             if function is np.reshape:
                 args = [

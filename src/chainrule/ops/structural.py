@@ -499,7 +499,11 @@ put = opaque(
 
 def _part(node: Node, k: int) -> Index:
     axis = node.params["axis"]
-    start = np.cumsum([0, *(arg.shape[axis] for arg in node.inputs)])[k].item()
+    starts = node.builder.memo.get((_part, node))
+    if starts is None:  # one pass for all parts, of which there may be thousands
+        starts = np.cumsum([0, *(arg.shape[axis] for arg in node.inputs)]).tolist()
+        node.builder.memo[_part, node] = starts
+    start = starts[k]
     length = node.inputs[k].shape[axis]
     return tuple((start, start + length, 1) if a == axis else (0, size, 1) for a, size in enumerate(node.shape))
 

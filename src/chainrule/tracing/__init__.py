@@ -15,11 +15,22 @@ from chainrule import tree
 from chainrule.errors import ChainruleError, DetachError, DtypeError, UnsupportedError
 from chainrule.ir import Builder, Node, Origin, Program
 from chainrule.tracing import functions  # noqa: F401 - fills the table of NumPy functions
-from chainrule.tracing.array import TracedArray, lift, record
+from chainrule.tracing.array import LocalArray, TracedArray, instead, lift, record
+from chainrule.tracing.constructors import tracing_into
+from chainrule.tracing.local import UNREADABLE, Filled
 from chainrule.tracing.origin import call_at, here, is_users
 from chainrule.types import Spec
 
-__all__ = ["Traced", "TracedArray", "differentiable", "record", "trace_function"]
+__all__ = [
+    "Traced",
+    "TracedArray",
+    "differentiable",
+    "record",
+    "run_traced",
+    "settled",
+    "trace_function",
+    "tracing_into",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +110,7 @@ def trace_function(
             handles.append(TracedArray(builder, node))
         passed[k] = tree.unflatten(structure, handles)
         structures.append(structure)
-    try:
-        result = f(*passed, **(kwargs or {}))
-    except ChainruleError:
-        raise
-    except Exception as error:
-        cause = _refusal(error, builder)
-        if cause is None:
-            raise
-        raise cause from error
+    result = run_traced(builder, f, *passed, **(kwargs or {}))
     aux = None
     if has_aux:
         if not isinstance(result, tuple) or len(result) != 2:
@@ -115,12 +118,32 @@ def trace_function(
         result, aux = result
     leaves, structure = tree.flatten(result)
     aux_leaves, aux_structure = tree.flatten(aux)
+    aux_leaves = [settled(leaf) for leaf in aux_leaves]
     outputs = tuple(_output(builder, leaf, path) for leaf, path in zip(leaves, tree.leaf_paths(result), strict=True))
     builder.verify()
     aux_outputs = tuple(lift(builder, leaf) for leaf in aux_leaves if isinstance(leaf, TracedArray))
     builder.open = False
     program = Program(tuple(inputs), (*outputs, *aux_outputs), builder)
     return Traced(program, tuple(bound), tuple(structures), structure, (aux_leaves, aux_structure))
+
+
+def run_traced(builder: Builder, f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call the user's function while a graph is built; an error that a traced value causes elsewhere is explained."""
+    try:
+        with tracing_into(builder):
+            return f(*args, **kwargs)
+    except ChainruleError:
+        raise
+    except Exception as error:
+        cause = _refusal(error, builder)
+        if cause is None:
+            raise
+        raise cause from error
+
+
+def settled(leaf: Any) -> Any:
+    """Return what leaves a traced function: an array made inside it is an ordinary array."""
+    return leaf.plain() if isinstance(leaf, LocalArray) and not isinstance(leaf, TracedArray) else leaf
 
 
 def _refusal(error: Exception, builder: Builder) -> ChainruleError | None:
@@ -145,16 +168,24 @@ def _refusal(error: Exception, builder: Builder) -> ChainruleError | None:
         return None
     frame, offset, line = frames[users[-1]]
     inside = users[-1] < len(frames) - 1
-    if builder.refused is not None and builder.refused[1] == line and inside:
-        return DetachError(builder.refused[0])  # a library written in C dropped the exception for one of its own
     text, function = call_at(frame, offset)
+    is_own = not inside and text.startswith("raise")
+    if builder.refused is not None and builder.refused[1] == line and not is_own:
+        return DetachError(builder.refused[0])  # a library written in C dropped the exception for one of its own
     names = {**frame.f_globals, **frame.f_locals}
-    given = any(isinstance(names.get(word), TracedArray) for word in re.findall(r"\w+", text))
+    words = [names.get(word) for word in re.findall(r"\w+", text)]
+    given = any(isinstance(word, TracedArray) for word in words)
+    if any(type(word) is Filled for word in words) and UNREADABLE.search(str(error)) and not is_own:
+        return DetachError(
+            f"{text} reads the memory of an array that holds traced values, at {line}, and would lose their "
+            f"derivative; {instead(text, function, None)} To drop the derivative on purpose, use "
+            "chainrule.stop_gradient first."
+        )
     home = (getattr(function, "__module__", None) or "").partition(".")[0]
     foreign = home in sys.stdlib_module_names or home in ("numpy", "scipy")
     wrong_call = "unexpected keyword argument" in str(error) or "required positional argument" in str(error)
     blamed = "TracedArray" in str(error) or (given and foreign and not inside)
-    if not isinstance(error, TypeError) or wrong_call or not blamed:
+    if not isinstance(error, (TypeError, AttributeError) if inside else TypeError) or wrong_call or not blamed:
         return None
     return UnsupportedError(
         f"{text or 'this call'} does not take traced values, at {line}: {error}; write it with NumPy functions, or "

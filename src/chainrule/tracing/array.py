@@ -2,17 +2,20 @@
 
 A `TracedArray` stands where the user's function expects an array. It is a mutable handle on immutable
 nodes: ``x[i] = v`` makes a new node and lets the handle point to it. Views (basic slices, reshapes,
-transposes) remember their base, so that assigning through either shows in both, as in NumPy.
+transposes) remember their base, so that assigning through either shows in both, as in NumPy. Elements and rows that
+are written one by one wait until the array is read as a whole, and become one node then.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import itertools
+import math
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from types import NoneType
+from types import FrameType, NoneType
 from typing import Any
 
 import numpy as np
@@ -33,7 +36,17 @@ from chainrule.errors import (
 )
 from chainrule.ir import REGISTRY, Builder, Node, Op
 from chainrule.ops.pointwise import astype, ceil, equal, floor, not_equal, trunc
-from chainrule.ops.structural import broadcast_to, gather, permute, put, put_slice, reshape, slice_, slices
+from chainrule.ops.structural import (
+    broadcast_to,
+    concatenate,
+    gather,
+    permute,
+    put,
+    put_slice,
+    reshape,
+    slice_,
+    slices,
+)
 from chainrule.tracing.indexing import Plan, plan
 from chainrule.tracing.origin import (
     at,
@@ -73,7 +86,8 @@ _MISSING = {
 class TracedArray:
     """An array whose operations are recorded. It behaves as the NumPy array of its value."""
 
-    __slots__ = ("__weakref__", "_base", "_base_node", "_node", "_read", "_write", "builder")
+    __slots__ = ("__weakref__", "_base", "_base_node", "_depth", "_label", "_lay", "_node", "_origin", "_pending",
+                 "_place", "_read", "_write", "builder")  # fmt: skip
 
     __array_priority__ = 1000.0
 
@@ -82,13 +96,26 @@ class TracedArray:
         self._node = node
         self._base: TracedArray | None = None
         self._base_node: Node | None = None
+        self._place: Place | None = None  # where in the base an element or a row stands
+        self._lay: Lay | None = None  # how a view lies in the memory of its base; set without a base: in C order
+        self._pending: dict[Place, Node] = {}  # elements or rows written since the array was last read as a whole
+        self._depth = 0  # how many indices their places have
+        self._origin: ir.Origin | None = None  # the line that wrote last
+        self._label: str | None = None  # the user's name for the array
 
     # -- the node behind the handle --------------------------------------------------------------
 
     @property
     def node(self) -> Node:
         """The node that holds the current value; a view looks at its base again."""
-        if self._base is not None:
+        if self._base is None:
+            if self._pending:
+                self._settle()
+        elif self._place is not None:
+            if self._base._pending or self._base._node is not self._base_node:
+                self._node = self._base.part(self._place)
+                self._base_node = self._base._node
+        else:
             base_node = self._base.node
             if base_node is not self._base_node:
                 self._node = self._read(base_node)
@@ -97,17 +124,47 @@ class TracedArray:
 
     def assign(self, node: Node) -> None:
         """Let this array, and the base it is a view of, take a new value."""
-        if self._base is not None:
+        if self._base is None:
+            self._pending = {}
+        elif self._place is not None:
+            self._base.write(self._place, node)
+            self._base_node = None
+        else:
             self._base.assign(self._write(self._base.node, node))
             self._base_node = self._base.node
         self._node = node
 
     def look_through(
-        self, base: TracedArray, read: Callable[[Node], Node], write: Callable[[Node, Node], Node]
+        self, base: TracedArray, read: Callable[[Node], Node], write: Callable[[Node, Node], Node], lay: Lay
     ) -> None:
         """Become a view: `read` finds the value in the base's, `write` puts a new value back."""
         self._base, self._base_node = base, base.node
-        self._read, self._write = read, write
+        self._read, self._write, self._lay = read, write, lay
+
+    def part(self, place: Place) -> Node:
+        """Return the node of an element or a row, which may have been written and wait; for arrays without a base."""
+        if self._pending:
+            if len(place) != self._depth:
+                self._settle()
+            elif place in self._pending:
+                return self._pending[place]
+        index = (*place, *((0, size, 1) for size in self.shape[len(place) :]))
+        return compute(self.builder, slice_, (self._node,), {"index": index})
+
+    def write(self, place: Place, node: Node) -> None:
+        """Let an element or a row take a new value, which waits until the array is read; for arrays without a base."""
+        if self._pending and len(place) != self._depth:
+            self._settle()
+        self._depth = len(place)
+        self._pending[place] = node
+        self._origin = here()
+
+    def _settle(self) -> None:
+        """Make one node of the elements or rows that wait."""
+        pending, self._pending = self._pending, {}
+        self._node = written(self.builder, self._node, pending, self._origin)
+        if self._label:
+            self.builder.name(self._node, self._label)
 
     @property
     def value(self) -> Any:
@@ -129,12 +186,14 @@ class TracedArray:
     @property
     def is_scalar(self) -> bool:
         """Whether NumPy would have a scalar here, which does not change, rather than an array without axes."""
+        if self._node.spec.shape:
+            return False
         node = self.node
         if node.value is not None:
             return isinstance(node.value, np.generic)
         if isinstance(node.binding, TracedArray):
             return node.binding.is_scalar
-        return not node.spec.shape and node.op.name not in _KEEP_ARRAYS
+        return node.op.name not in _KEEP_ARRAYS
 
     # -- what an array tells of itself ------------------------------------------------------------
 
@@ -227,11 +286,16 @@ class TracedArray:
         if not self.shape:
             raise TypeError("iteration over a 0-d array")
         names = targets(user_frame())
+        if not self.builder.open:
+            raise leaked((self,), self.builder)
         parts = [self._get(k) for k in range(len(self))]
         for part, name in zip(parts, names if len(names) == len(parts) > 1 else (), strict=False):
             if name:
                 self.builder.name(part.node, name)
         return iter(parts)
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(np.any(self == value))
 
     def __repr__(self) -> str:
         return f"traced({self._shown()!r})"
@@ -270,7 +334,7 @@ class TracedArray:
         text, function = ("", None) if frame is None else call_at(frame, frame.f_lasti)
         message = (
             f"{text or what} would take the traced value{name} ({node.spec}) out of the graph and lose its "
-            f"derivative{at()}; {_instead(text, function, library_function(frame))} "
+            f"derivative{at()}; {instead(text, function, library_function(frame))} "
             "To drop the derivative on purpose, use chainrule.stop_gradient first."
         )
         self.builder.refused = message, here()
@@ -348,6 +412,9 @@ class TracedArray:
         return finish(self._get(key))
 
     def _get(self, key: Any) -> TracedArray:
+        place = self._place_of(key)
+        if place is not None:
+            return self._part(place)
         steps = plan(self.shape, self._places(key))
         part = self._basic(steps)
         if not steps.axes:
@@ -359,10 +426,35 @@ class TracedArray:
         order = list(range(count, count + steps.place))
         return permuted(found, [*order, *range(count), *range(count + steps.place, found.ndim)])
 
+    def _place_of(self, key: Any) -> Place | None:
+        """Return the place of an element or a row, if the key is plain integers for the first axes of a whole array."""
+        if self._base is not None:
+            return None
+        keys, shape = key if type(key) is tuple else (key,), self._node.spec.shape
+        if len(keys) > len(shape):
+            return None
+        place = []
+        for part, size in zip(keys, shape, strict=False):
+            if type(part) is slice and part == _ALL:
+                break
+            if not (type(part) is int or isinstance(part, np.integer)) or not -size <= part < size:
+                return None
+            place.append(int(part) % size)
+        rest = keys[len(place) :]
+        return tuple(place) if place and all(type(part) is slice and part == _ALL for part in rest) else None
+
+    def _part(self, place: Place) -> TracedArray:
+        if not self.builder.open:
+            raise leaked((self,), self.builder)
+        result = TracedArray(self.builder, self.part(place))
+        if len(place) < self.ndim:
+            result._base, result._base_node, result._place = self, self._node, place
+        return result
+
     def _basic(self, steps: Plan) -> TracedArray:
         part = self if _is_whole(steps, self.shape) and not steps.scalar else record(slice_, self, index=steps.index)
         if part is self and steps.shape == self.shape:
-            return view(self, self.node, lambda node: node, lambda _, value: value)
+            return view(self, self.node, lambda node: node, lambda _, value: value, lambda array: array)
         return part if steps.shape == part.shape else record(reshape, part, shape=steps.shape)
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -370,9 +462,21 @@ class TracedArray:
             raise IndexingError(f"too many indices: the array has no axes{at()}")
         if self.is_scalar:
             raise TypeError(f"a NumPy scalar does not support item assignment{at()}")
+        if not self.builder.open:
+            raise leaked((self,), self.builder)
+        place = self._place_of(key)
+        if place is not None:
+            if getattr(value, "_base", None) is self:
+                _refuse_shuffle()
+            if len(place) == self.ndim:
+                new = _element(self, value, key)
+            else:
+                new = _fitted(self, value, self.shape[len(place) :], key)
+            self.write(place, new.node)
+            return
         steps = plan(self.shape, self._places(key))
         if steps.scalar:
-            element = _fitted(self, value, (), key).node
+            element = _element(self, value, key).node if self.ndim else _fitted(self, value, (), key).node
             params = {"index": steps.index}
             self.assign(compute(self.builder, put_slice, (self.node, element), params) if self.ndim else element)
             return
@@ -380,7 +484,9 @@ class TracedArray:
             self._basic(steps) if steps.axes or steps.shape != self.shape or not _is_whole(steps, self.shape) else self
         )
         if not steps.axes:
-            part.assign(_fitted(part, value, part.shape, key).node)
+            new = _fitted(part, value, part.shape, key)
+            if new.node is not part.node:  # after `x[1:] += v` it is there already
+                part.assign(new.node)
             return
         front = permuted(part, _front(steps, part.ndim))
         arrays = broadcast_indices(self.builder, steps.arrays)
@@ -435,10 +541,11 @@ class TracedArray:
     def __array_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        if func in CREATORS:
-            return finish(CREATORS[func](self, *args, **kwargs))
         rule = FUNCTIONS.get(func)
         if rule is None:
+            creator = CREATORS.get(getattr(func, "__wrapped__", func))  # NumPy says what the name np.zeros leads to
+            if creator is not None:
+                return finish(creator(self, *args, **kwargs))
             raise UnsupportedError(
                 f"{spelled(func)} has no rule for traced arrays{at()}; write it with functions that have one"
             )
@@ -493,6 +600,12 @@ def spelled(func: Callable[..., Any]) -> str:
     return f"{module}.{func.__name__}".replace("numpy", "np", 1) if module else func.__name__
 
 
+MAKE_INSIDE = (
+    "make the array inside the traced function, with np.zeros(n) or np.array(a), or np.copy(a) of one from outside; "
+    "where a name imported as `from numpy import zeros` is called, write np.zeros(n), or zeros_like(x), instead"
+)
+"""What to do where traced values are stored in an array that is not known."""
+
 _INSTEAD = {
     ("array", "asarray", "asanyarray", "ascontiguousarray", "fromiter", "r_", "c_"): (
         "write np.stack([a, b]) or np.concatenate([x, y]), or give np.array the argument like=x; a traced value is an "
@@ -502,7 +615,7 @@ _INSTEAD = {
     ("float", "float64", "float32", "complex"): "leave the conversion out: a traced value is a number already.",
     ("dot",): "write b @ x for b.dot(x).",
     ("vectorize",): "write it for whole arrays, or with np.stack([f(each) for each in x]).",
-    ("fill", "itemset", "put"): "make the array with np.zeros_like(x) or np.zeros(n, like=x).",
+    ("fill", "itemset", "put", "__setitem__"): f"{MAKE_INSIDE}.",
     ("normal", "uniform", "gamma", "exponential", "multivariate_normal", "beta", "poisson"): (
         "draw without parameters and transform, as in loc + scale * rng.standard_normal(n)."
     ),
@@ -515,7 +628,7 @@ _TWINS = {"lgamma": "scipy.special.gammaln", "gamma": "scipy.special.gamma", "er
 """NumPy's or SciPy's functions for those of `math` that have another name there."""
 
 
-def _instead(text: str, function: Any, scipys: str | None) -> str:
+def instead(text: str, function: Any, scipys: str | None) -> str:
     """Return what to write instead of the call in `text`, where it is known."""
     home, name = getattr(function, "__module__", None) or "", getattr(function, "__name__", "")
     if home in ("math", "cmath"):
@@ -536,7 +649,7 @@ def _instead(text: str, function: Any, scipys: str | None) -> str:
         if match and match[1] in names:
             return advice
     if re.fullmatch(r"[\w.]+\[.*\]", text):
-        return "make the array that is written into with np.zeros_like(x) or np.zeros(n, like=x)."
+        return f"{MAKE_INSIDE}."
     return "write it with NumPy functions that have a rule, np.stack([a, b]) for a list of traced values."
 
 
@@ -577,17 +690,31 @@ class TracedNumber(TracedArray):
         return self.node if dtype == self.dtype else compute(self.builder, astype, (self.node,), {"dtype": dtype})
 
 
+class LocalArray(np.ndarray):
+    """A plain array made inside a traced function, which can take traced values; see `chainrule.tracing.local`."""
+
+    def plain(self) -> np.ndarray:
+        """Return the same elements as an ordinary array."""
+        raise NotImplementedError
+
+    def opened(self, builder: Builder) -> TracedArray:
+        """Let the array hold values of a builder from now on, and return the traced array that holds them."""
+        raise NotImplementedError
+
+
 _TYPED = (TracedArray, np.ndarray, np.generic)
 
 # -- recording -----------------------------------------------------------------------------------------
 
 
-def compute(builder: Builder, op: Op, nodes: tuple[Node, ...], params: dict[str, Any]) -> Node:
+def compute(
+    builder: Builder, op: Op, nodes: tuple[Node, ...], params: dict[str, Any], origin: ir.Origin | None = None
+) -> Node:
     """Return the node of an op applied to nodes that have values, with its value."""
     node = builder.table.get(Builder.key(op, nodes, params))
     if node is not None and (node.value is not None or builder.lazy):
         return node
-    origin = here()
+    origin = origin or here()
     try:
         if builder.lazy:
             return builder.emit(op, nodes, params, None, origin)
@@ -691,7 +818,10 @@ def lift(builder: Builder, value: Any, dtypes: Sequence[np.dtype[Any]] = ()) -> 
         return inner
     if isinstance(value, list | tuple) and holds_traced(value):
         return lift(builder, stacked(value))
-    if isinstance(value, np.ndarray) and type(value) is not np.ndarray:
+    given = value
+    if isinstance(value, LocalArray):
+        value = value.plain()
+    elif isinstance(value, np.ndarray) and type(value) is not np.ndarray:
         if isinstance(value, np.ma.MaskedArray):
             raise UnsupportedError(f"masked arrays cannot be mixed with traced ones{at()}; use np.where with the mask")
         value = np.asarray(value)
@@ -704,7 +834,7 @@ def lift(builder: Builder, value: Any, dtypes: Sequence[np.dtype[Any]] = ()) -> 
         node = builder.capture(value)
         if node.origin is None:
             node.origin = here()
-            name = variable_of(user_frame(), value)
+            name = variable_of(user_frame(), given)
             if name:
                 builder.name(node, name)
         return node
@@ -714,20 +844,45 @@ def lift(builder: Builder, value: Any, dtypes: Sequence[np.dtype[Any]] = ()) -> 
 def holds_traced(value: Any) -> bool:
     """Whether a nested list holds a traced array."""
     if isinstance(value, list | tuple):
-        return any(holds_traced(part) for part in value)
+        return not _PLAIN.issuperset(map(type, value)) and any(holds_traced(part) for part in value)
     return isinstance(value, TracedArray)
+
+
+_PLAIN = frozenset([float, int, bool, complex, str, slice, np.ndarray, np.float64, NoneType])
 
 
 def stacked(value: Any) -> Any:
     """Return a nested list of traced and plain numbers as one traced array."""
-    if isinstance(value, list | tuple) and holds_traced(value):
+    if not isinstance(value, list | tuple) or not holds_traced(value):
+        return value if isinstance(value, TracedArray) else np.asarray(value)
+    leaves, lead = _leaves(value)
+    if leaves is None or len({np.shape(leaf) for leaf in leaves}) > 1:
         return np.stack([stacked(part) for part in value])
-    return value if isinstance(value, TracedArray) else np.asarray(value)
+    builder, shape = newest(leaves), np.shape(leaves[0])
+    blocks: list[Any] = []
+    for is_traced, run in itertools.groupby(leaves, lambda leaf: isinstance(leaf, TracedArray)):
+        if is_traced:
+            blocks += [record(reshape, leaf, shape=(1, *shape)) for leaf in run]
+        else:
+            blocks.append(np.array(list(run)))
+    block = record(concatenate, *blocks, axis=0) if len(blocks) > 1 else traced(builder, blocks[0])
+    return block if len(lead) == 1 else record(reshape, block, shape=(*lead, *shape))
 
 
-def finish(result: Any) -> Any:
+def _leaves(value: Any) -> tuple[list[Any] | None, tuple[int, ...]]:
+    """Return what a nested list holds, in order, and its shape; None where some of it is nested deeper than others."""
+    parts = list(value)
+    if not any(isinstance(part, list | tuple) for part in parts):
+        return parts, (len(parts),)
+    below = [_leaves(part) if isinstance(part, list | tuple) else (None, ()) for part in parts]
+    if any(leaves is None for leaves, _ in below) or len({shape for _, shape in below}) > 1:
+        return None, ()
+    return [leaf for leaves, _ in below for leaf in leaves or ()], (len(parts), *below[0][1])
+
+
+def finish(result: Any, frame: FrameType | None = None) -> Any:
     """Name results after the variables that the user's own call is about to assign them to."""
-    frame = sys._getframe(2)
+    frame = frame or sys._getframe(2)
     if not is_users(frame.f_code.co_filename):
         return result  # called from a composition: its own result will be named
     names = targets(frame)
@@ -813,14 +968,17 @@ def broadcast_indices(builder: Builder, arrays: Sequence[Any]) -> list[Any]:
 
 
 def view(
-    base: TracedArray, node: Node, read: Callable[[Node], Node], write: Callable[[Node, Node], Node]
+    base: TracedArray, node: Node, read: Callable[[Node], Node], write: Callable[[Node, Node], Node], lay: Lay
 ) -> TracedArray:
     """Return a view of a traced array."""
     result = TracedArray(base.builder, node)
-    result.look_through(base, read, write)
+    result.look_through(base, read, write, lay)
     return result
 
 
+Place = tuple[int, ...]
+Lay = Callable[[np.ndarray], np.ndarray]
+_ALL = slice(None)
 _VIEWS = {"slice", "reshape", "permute"}
 _KEEP_ARRAYS = {"reshape", "broadcast_to", "permute", "put_slice", "put", "constant"}
 """Ops that make arrays without axes rather than scalars."""
@@ -829,12 +987,12 @@ _KEEP_ARRAYS = {"reshape", "broadcast_to", "permute", "put_slice", "put", "const
 def _become_view(result: TracedArray, base: TracedArray, op: Op, params: dict[str, Any]) -> None:
     """Let the result share its elements with its base, where NumPy's would."""
     values = result._node.value, base._node.value
-    if base.builder.lazy:
+    if base.builder.lazy or base._base is not None or base._lay is not None:  # the value may lie otherwise
         if result.is_scalar or base.is_scalar or not _is_phantom_view(result, base, op):
             return
     elif not all(isinstance(value, np.ndarray) for value in values) or not np.may_share_memory(*values):
         return
-    builder, shape = base.builder, base.shape
+    builder, shape, own_shape = base.builder, base.shape, result.shape
 
     def read(node: Node) -> Node:
         return compute(builder, op, (node,), params)
@@ -846,7 +1004,12 @@ def _become_view(result: TracedArray, base: TracedArray, op: Op, params: dict[st
             return compute(builder, reshape, (value,), {"shape": shape})
         return compute(builder, permute, (value,), {"axes": tuple(np.argsort(params["axes"]).tolist())})
 
-    result.look_through(base, read, write)
+    def lay(array: np.ndarray) -> np.ndarray:
+        if op is slice_:
+            return array[slices(params["index"])]
+        return array.reshape(own_shape) if op is reshape else array.transpose(params["axes"])
+
+    result.look_through(base, read, write, lay)
 
 
 def _is_phantom_view(result: TracedArray, base: TracedArray, op: Op) -> bool:
@@ -861,32 +1024,54 @@ def _is_phantom_view(result: TracedArray, base: TracedArray, op: Op) -> bool:
 
 
 def _phantom(x: TracedArray) -> np.ndarray:
-    """Return an array with the strides that NumPy's array would have, and no memory."""
-    strides, stride = [], 1
-    for size in reversed(x.shape):
-        strides.append(stride)
-        stride *= size
-    shape, chain = x.shape, []
-    node = x._node
-    while x._base is not None and node.op.name in _VIEWS:
-        chain.append(node)
-        node = node.inputs[0]
-        x = x._base
-    if chain:
-        shape = node.shape
-        strides, stride = [], 1
-        for size in reversed(shape):
-            strides.append(stride)
-            stride *= size
-    phantom = np.lib.stride_tricks.as_strided(np.empty(1, np.int8), shape, tuple(reversed(strides)), writeable=False)
-    for each in reversed(chain):
-        if each.op is slice_:
-            phantom = phantom[slices(each.params["index"])]
-        elif each.op is permute:
-            phantom = phantom.transpose(each.params["axes"])
-        else:
-            phantom = phantom.reshape(each.shape)
-    return phantom
+    """Return an array that lies in memory as NumPy's would; its elements are all the same one byte."""
+    if x._base is not None and x._lay is not None:
+        return x._lay(_phantom(x._base))
+    value = x._node.value
+    if isinstance(value, np.ndarray) and x._base is None and x._lay is None and not x.builder.lazy:
+        strides = tuple(stride // value.itemsize for stride in value.strides)
+    else:
+        strides = tuple(math.prod(x.shape[k + 1 :]) for k in range(x.ndim))
+    return np.lib.stride_tricks.as_strided(np.empty(1, np.int8), x.shape, strides, writeable=False)
+
+
+def written(builder: Builder, node: Node, parts: dict[Place, Node], origin: ir.Origin | None) -> Node:
+    """Return the node of an array in which elements, or rows, are others: one node for all of them."""
+
+    def made(op: Op, *nodes: Node, **params: Any) -> Node:
+        return compute(builder, op, nodes, params, origin)
+
+    shape = node.spec.shape
+    places = sorted(parts)
+    depth = len(places[0])
+    lead, rest = shape[:depth], shape[depth:]
+    whole = tuple((0, size, 1) for size in rest)
+    if len(places) == 1:
+        return made(put_slice, node, parts[places[0]], index=(*places[0], *whole))
+    rows = [made(reshape, parts[place], shape=(1, *rest)) for place in places]
+    block = made(concatenate, *rows, axis=0)
+    if len(places) == math.prod(lead):
+        return block if depth == 1 else made(reshape, block, shape=shape)
+    first, last = places[0], places[-1]
+    if last[-1] - first[-1] + 1 == len(places) and first[:-1] == last[:-1]:
+        return made(put_slice, node, block, index=(*first[:-1], (first[-1], last[-1] + 1, 1), *whole))
+    indices = []
+    for axis in zip(*places, strict=True):
+        index = np.array(axis)
+        index.setflags(write=False)
+        indices.append(builder.constant(index))
+    return made(put, node, block, *indices)
+
+
+def _refuse_shuffle() -> None:
+    """Raise if a generator exchanges rows of a traced array, which it takes for a list."""
+    frame = user_frame()
+    text = "" if frame is None else call_at(frame, frame.f_lasti)[0]
+    if re.search(r"\bshuffle\s*\(", text):
+        raise UnsupportedError(f"{text}: a generator does not see a traced array{at()}; {_SHUFFLE}")
+
+
+_SHUFFLE = "draw the places: x[rng.permutation(len(x))]"
 
 
 def _is_mask(part: Any) -> bool:
@@ -926,20 +1111,34 @@ def _fitted(target: TracedArray, value: Any, shape: tuple[int, ...], key: Any) -
     return new
 
 
+def _element(target: TracedArray, value: Any, key: Any) -> TracedArray:
+    """Return what is assigned to one element, as a scalar of the array's dtype."""
+    if np.ndim(value):
+        raise ShapeError(
+            f"cannot assign shape {np.shape(value)} to a part of shape (){at()}; one element takes a number, as x[0] is"
+        )
+    new = _fitted(target, value, (), key)
+    return new if new.is_scalar else record(slice_, new, index=())
+
+
 def _deliver(result: Any, out: Any, name: str) -> Any:
     """Put a result into its `out=` argument, where that can be done without losing the derivative."""
     if out is None:
         return result
     if isinstance(out, tuple):
         (out,) = out
+    if isinstance(out, LocalArray) and not isinstance(out, TracedArray):
+        handle = out.opened(newest([result]))
+        handle.assign(_fitted(handle, result, out.shape, Ellipsis).node)
+        return out
     if isinstance(out, TracedArray):
         if out.is_scalar:
             return cast(result, np.result_type(out.dtype, result.dtype))
         out.assign(_fitted(out, result, out.shape, Ellipsis).node)
         return out
     raise DetachError(
-        f"np.{name}: a plain NumPy array cannot hold traced values{at()}; write `a = a + x` for `a += x`, or make "
-        "the array with np.zeros_like(x) or np.zeros(n, like=x)"
+        f"np.{name}: a plain NumPy array cannot hold traced values{at()}; write `a = a + x` for `a += x`, or "
+        f"{MAKE_INSIDE}"
     )
 
 

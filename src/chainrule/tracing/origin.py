@@ -15,8 +15,8 @@ from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 import numpy as np
-import scipy
 
+import scipy
 from chainrule.ir import Origin
 
 _HERE = os.path.dirname(os.path.dirname(__file__)) + os.sep
@@ -28,6 +28,8 @@ _USERS = _HERE + "learn" + os.sep  # its networks are ordinary functions, seen a
 @functools.lru_cache(maxsize=4096)
 def is_users(filename: str) -> bool:
     """Whether a file is the user's own rather than chainrule's, NumPy's, SciPy's or Python's."""
+    if filename.endswith((".pyx", ".pxd", ".pxi")):  # compiled by Cython; it appears in tracebacks alone
+        return False
     standard = filename.startswith(_STANDARD) and "-packages" not in filename
     return filename.startswith(_USERS) or not (standard or filename.startswith(_SKIP))
 
@@ -115,6 +117,11 @@ def variable_of(frame: FrameType | None, value: Any) -> str | None:
             if found is value and not name.startswith("_"):
                 return str(name)
     return None
+
+
+def targets_at(code: CodeType, offset: int) -> tuple[str | None, ...]:
+    """Return the variables that an instruction's result is assigned to; see `targets`."""
+    return _targets(code, offset)
 
 
 @functools.lru_cache(maxsize=1 << 16)

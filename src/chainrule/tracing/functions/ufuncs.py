@@ -14,7 +14,7 @@ from chainrule.ops.pointwise import exponent, fraction, ldexp
 from chainrule.tracing.array import UFUNC_METHODS, TracedArray, call_ufunc, cast, record
 from chainrule.tracing.functions.common import Axis, as_traced, implements
 from chainrule.tracing.functions.reductions import logsumexp
-from chainrule.tracing.functions.writing import require_writable
+from chainrule.tracing.functions.writing import writable
 from chainrule.tracing.origin import at
 
 
@@ -94,7 +94,7 @@ def _outer_ufunc(ufunc: np.ufunc, a: Any, b: Any, **kwargs: Any) -> Any:
 
 
 def _at(ufunc: np.ufunc, x: Any, key: Any, value: Any = None) -> None:
-    require_writable(x, f"{ufunc.__name__}.at")
+    x = writable(x, f"{ufunc.__name__}.at", key, value)
     places = np.arange(x.size).reshape(x.shape)[key]
     if ufunc in (np.add, np.subtract):
         spread = np.broadcast_to(as_traced(value, x), places.shape)
