@@ -601,6 +601,7 @@ _WORDS = {
     "Spread": "scatters",
     "Run": "running sums",
     "Factor": "factorizations",
+    "Join": "joins",
     "Check": "index checks",
 }
 

@@ -22,6 +22,7 @@ multiplication by c is its own transpose, without conjugation. This is JAX's con
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from abc import ABC, abstractmethod
@@ -485,12 +486,68 @@ def pull(cotangents: Mapping[Node, Node], sources: Sequence[Node]) -> list[Node 
     bars = dict(cotangents)
     order = ir.between(cotangents, sources)
     reached = set(order)
+    terms: dict[Node, list[Node]] = {node: [bar] for node, bar in bars.items()}
     for node in reversed(order):
-        if node in bars:
+        if node in terms:
+            bars[node] = _total(terms.pop(node))
             _name_after(bars[node], node, "bar", order)
         for source, term in _pulled(node, bars, reached):
-            bars[source] = bars[source] + term if source in bars else term
+            terms.setdefault(source, []).append(term)
     return [bars.get(node) for node in sources]
+
+
+MANY = 8
+"""Parts of an array that were used one by one, from which their cotangents are put together at once."""
+
+
+def _total(terms: list[Node]) -> Node:
+    """Return the sum of contributions to a cotangent.
+
+    An array read element by element gets one contribution per element, zero elsewhere: adding those up would take n²
+    steps. They are put one after another instead.
+    """
+    blocks = [(block, term) for term in terms if (block := _block(term)) is not None] if len(terms) > MANY else []
+    layers: list[list[tuple[range, Node]]] = []
+    for block, term in sorted(blocks, key=lambda each: (each[0].start, each[1].index)):
+        layer = next((each for each in layers if each[-1][0].stop <= block.start), None)
+        if layer is None:
+            layers.append([(block, term)])
+        else:
+            layer.append((block, term))
+    if not blocks or len(layers) * MANY > len(blocks):
+        return functools.reduce(operator.add, terms)
+    placed = {term for _, term in blocks}
+    return functools.reduce(operator.add, [*(_joined(each) for each in layers), *(t for t in terms if t not in placed)])
+
+
+def _block(term: Node) -> range | None:
+    """Return which elements in C order a contribution consists of, if it is zero but for a run of them."""
+    if term.op.name != "embed":
+        return None
+    start, length, stride, is_whole = 0, 1, 1, True
+    for part, size in zip(reversed(term.params["index"]), reversed(term.shape), strict=True):
+        first, stop, step = (part, part + 1, 1) if isinstance(part, int) else part
+        count = stop - first
+        if step != 1 or not 0 <= first < stop <= size or (not is_whole and count != 1):
+            return None
+        start, length = start + first * stride, length * count
+        is_whole = is_whole and count == size
+        stride *= size
+    return range(start, start + length)
+
+
+def _joined(layer: list[tuple[range, Node]]) -> Node:
+    """Return the sum of contributions that do not overlap, in the order of their places."""
+    term = layer[0][1]
+    parts, end = [], 0
+    for block, each in layer:
+        if block.start > end:
+            parts.append(zeros(each.builder, Spec((block.start - end,), each.dtype)))
+        parts.append(each.inputs[0].reshape((len(block),)))
+        end = block.stop
+    if end < term.spec.size:
+        parts.append(zeros(term.builder, Spec((term.spec.size - end,), term.dtype)))
+    return REGISTRY["concatenate"](*parts, axis=0).reshape(term.shape)
 
 
 def _pulled(node: Node, bars: Mapping[Node, Node], reached: set[Node]) -> Iterable[tuple[Node, Node]]:

@@ -17,6 +17,7 @@ from chainrule.llvm.index import Index
 from chainrule.llvm.nests import (
     CheckNest,
     Function,
+    JoinNest,
     LoopNest,
     Memory,
     Nest,
@@ -30,6 +31,7 @@ from chainrule.llvm.plan import (
     Check,
     Factor,
     Host,
+    Join,
     Loop,
     Multiply,
     Plan,
@@ -250,6 +252,8 @@ class Module:
             return FactorNest(self.slots, self.declared, step.node)
         if isinstance(step, Run):
             return RunNest(self.slots, self.declared, step)
+        if isinstance(step, Join):
+            return JoinNest(self.slots, self.declared, step)
         assert isinstance(step, Check)
         return CheckNest(self.slots, self.declared, step)
 
@@ -402,8 +406,13 @@ def straight(body: Body, step: Straight, plan: Plan, watched: Collection[Node], 
     wrong: list[str] = []
     for node in step.nodes:
         places = _places(node)
+        parts = _parts_of(node) if node.op.name == "concatenate" else {}
         for place in places:
-            value = _reduced(body, node, place) if is_reduction(node) else body.compute(node, place)
+            if parts:
+                part, inside = parts[place]
+                value = body.cast_to(body.read(part, inside), part, node)
+            else:
+                value = _reduced(body, node, place) if is_reduction(node) else body.compute(node, place)
             body.memo[node, place] = value
             if node in plan.kept:
                 body.keep(value, node, place)
@@ -431,6 +440,17 @@ def _places(node: Node) -> list[tuple[Index, ...]]:
     for size in node.shape:
         places = [(*place, Index(k)) for place in places for k in range(size)]
     return places
+
+
+def _parts_of(node: Node) -> dict[tuple[Index, ...], tuple[Node, tuple[Index, ...]]]:
+    """Return which element of which part each element of a concatenation is."""
+    axis, start = node.params["axis"], 0
+    found = {}
+    for part in node.inputs:
+        for place in _places(part):
+            found[(*place[:axis], place[axis] + start, *place[axis + 1 :])] = part, place
+        start += part.shape[axis]
+    return found
 
 
 def _reduced(body: Body, node: Node, place: tuple[Index, ...]) -> str:

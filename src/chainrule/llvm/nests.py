@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from chainrule.ir import Node
 from chainrule.llvm.emit import TYPES, Body, Flat, Place, Value, literal, memory_type
 from chainrule.llvm.index import Index
-from chainrule.llvm.plan import Check, Loop, Run, Spread, is_reduction
+from chainrule.llvm.plan import Check, Join, Loop, Run, Spread, is_reduction, reshaped
 from chainrule.llvm.zeros import CAREFUL, Trust
 from chainrule.types import Shape
 
@@ -655,6 +655,35 @@ class SpreadNest(Nest):
 
         if math.prod(domain):
             self.over(domain, element)
+
+
+class JoinNest(Nest):
+    """Parts copied to their places in a concatenation."""
+
+    def __init__(self, slots: Mapping[Node, int], declared: set[str], step: Join) -> None:
+        node = step.node
+        super().__init__(slots, declared, [node])
+        axis, memory = node.params["axis"], memory_type(node)
+        outer = math.prod(node.shape[:axis])
+        whole = math.prod(node.shape[axis:])
+        declared.add("declare void @llvm.memcpy.p0.p0.i64(ptr noalias, ptr noalias, i64, i1 immarg)")
+        start = 0
+        for part in node.inputs:
+            size = math.prod(part.shape[axis:])
+            if part.spec.size:
+                self._copy(reshaped(part), node, memory, outer, size, whole, start)
+            start += size
+
+    def _copy(self, part: Node, node: Node, memory: str, outer: int, size: int, whole: int, start: int) -> None:
+        body = self.body
+        row = self.open("row", 0, outer)
+        source = body.integer(row.index * size)
+        target = body.integer(row.index * whole + start)
+        read = body.let(f"getelementptr inbounds {memory}, ptr {self.pointers[part]}, i64 {source}")
+        write = body.let(f"getelementptr inbounds {memory}, ptr {self.pointer(node)}, i64 {target}")
+        width = size * node.dtype.itemsize
+        body.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {write}, ptr {read}, i64 {width}, i1 false)")
+        self.close(row)
 
 
 class CheckNest(Nest):

@@ -45,6 +45,8 @@ BODY = 2500
 """Ops from which nothing more is computed in a loop."""
 ROOTS = 80
 """Results from which a loop gets no more: LLVM compares the memory of each with that of all others."""
+PARTS = 8
+"""Parts of a concatenation up to which an element of it is looked for among them."""
 DEPTH = 40
 """Changes of place that may be composed into one address."""
 
@@ -108,6 +110,13 @@ class Factor:
 
 
 @dataclass(slots=True)
+class Join:
+    """Arrays in memory, copied one after another along an axis."""
+
+    node: Node
+
+
+@dataclass(slots=True)
 class Check:
     """Whether integers are valid indices of an axis."""
 
@@ -115,7 +124,7 @@ class Check:
     size: int
 
 
-Step = Host | Straight | Loop | Multiply | Spread | Run | Factor | Check
+Step = Host | Straight | Loop | Multiply | Spread | Run | Factor | Join | Check
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +168,11 @@ def kind_of(node: Node, tiny: int = TINY) -> str:
         return "run" if node.dtype == node.inputs[0].dtype and node.spec.size else "host"
     if lower is None or lower in REDUCTIONS or not has_code(node):
         return "host"
+    if node.op.name == "concatenate" and len(node.inputs) > PARTS:
+        if all(arg.spec.size <= tiny for arg in node.inputs):
+            return "straight"
+        if all(arg.dtype == node.dtype for arg in node.inputs):
+            return "join"
     if small and node.op.name != "gather":
         return "straight"
     return "inline"
@@ -195,7 +209,8 @@ def is_view(node: Node) -> bool:
     return node.op.name in ("reshape", "permute", "broadcast_to", "slice", "stop_gradient")
 
 
-_ALONE: dict[str, Callable[[Node], Step]] = {"multiply": Multiply, "spread": Spread, "run": Run, "factor": Factor}
+_ALONE: dict[str, Callable[[Node], Step]] = {"multiply": Multiply, "spread": Spread, "run": Run, "factor": Factor,
+                                                "join": Join}  # fmt: skip
 
 
 class _Planner:
@@ -247,6 +262,8 @@ class _Planner:
                 self.kept.update(arg for arg in node.inputs[:1] if self.kind.get(arg) == "straight")
             if kind in ("host", "spread", "run", "factor"):
                 self.kept.update(arg for arg in node.inputs if arg in self.computed)
+            elif kind == "join":
+                self.kept.update(part for arg in node.inputs if (part := reshaped(arg)) in self.computed)
             elif kind == "multiply":
                 self._keep_factors(node)
 
@@ -486,6 +503,13 @@ def _repeats(user: Node) -> bool:
         or user.op.name in ("broadcast_to", "gather")
         or isinstance(user.op.lower, Product)
     )
+
+
+def reshaped(node: Node) -> Node:
+    """Return the node whose elements, in the same order, are those of this one."""
+    while node.op.name in ("reshape", "stop_gradient"):
+        node = node.inputs[0]
+    return node
 
 
 def _under_views(node: Node) -> Node:
