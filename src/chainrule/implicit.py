@@ -23,8 +23,8 @@ __all__ = ["implicit_root", "solved", "traced_body", "vector"]
 def implicit_root(residual: Callable[..., Any], solution: Any, *args: Any) -> Any:
     """Return the solution y of ``residual(y, *args) = 0`` as a differentiable function of args and of closures.
 
-    How y is found plays no part in its derivative, -(∂F/∂y)⁻¹ ∂F/∂θ, which holds in every mode and order. So the solver may
-    be anything that runs on plain numbers.
+    How y is found plays no part in its derivative, -(∂F/∂y)⁻¹ ∂F/∂θ, which holds in every mode and order. So the
+    solver may be anything that runs on plain numbers.
 
     Args:
         residual: Function of y and args that returns as many numbers as y has, traceable for all values at once. It may

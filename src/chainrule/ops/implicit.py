@@ -1,8 +1,8 @@
 """Values that are known by an equation they solve: roots, minima, fixed points.
 
-For F(y, θ) = 0 the derivative is that of the implicit function theorem, y_dot = -(∂F/∂y)⁻¹ (∂F/∂θ) θ_dot, whatever method
-found y. It is stated once, as nodes made of F's own edges at the solution, so that it is transposed for reverse mode and
-differentiated again as everything else is.
+For F(y, θ) = 0 the derivative is that of the implicit function theorem, y_dot = -(∂F/∂y)⁻¹ (∂F/∂θ) θ_dot, whatever
+method found y. It is stated once, as nodes made of F's own edges at the solution, so that it is transposed for reverse
+mode and differentiated again as everything else is.
 
 References:
     Griewank & Walther, Evaluating Derivatives, 2nd ed. (2008), ch. 15; Blondel et al., Efficient and modular implicit
@@ -54,7 +54,7 @@ class Implicit(ABC):
 
     @abstractmethod
     def tangent(self, k: int) -> Program | None:
-        """Return the program ``y_dot(y, info, *args, dot)`` of the edge from the k-th argument; None where it is zero."""
+        """Return the program ``y_dot(y, info, *args, dot)`` of the edge from the k-th argument; None for zero."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,7 +147,7 @@ class Rows(Implicit):
         memo = program.builder.memo
         key = ("rows", program.inputs, program.outputs, self.flags, self.size)
         if key not in memo:
-            count = len(program.inputs) - 3
+            count = len(program.inputs) - 3  # what only the solver takes is not among them
             flags = [True, True, *self.flags[:count], self.flags[k]]
             inputs = [
                 program.builder.input(node.spec.with_shape((self.size, *node.shape))) if flag else node
@@ -155,7 +155,8 @@ class Rows(Implicit):
             ]
             mapping = {node: new for node, new in zip(program.inputs, inputs, strict=True) if new is not node}
             memo[key] = tuple(inputs), tuple(ir.batch(program.outputs, mapping))
-        return Program(*memo[key], program.builder)
+        inputs, outputs = memo[key]
+        return Program(inputs, outputs, program.builder)
 
 
 def _edge(k: int, node: Node) -> Edge | None:
