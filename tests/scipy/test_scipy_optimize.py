@@ -244,8 +244,7 @@ def differences(f: Callable[[Any], Any], x: np.ndarray, step: float = 1e-5) -> n
 
 def by_jax(cost: Callable[[Any, Any], Any], p: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The derivative of the p at which a cost is least, by the implicit function theorem in JAX."""
-    second = jax.hessian(cost)(p, y)
-    mixed = jax.jacobian(jax.grad(cost), 1)(p, y)
+    second, mixed = jax.jit(jax.jacfwd(jax.grad(cost), (0, 1)))(p, y)
     return -np.linalg.solve(second, mixed)
 
 
