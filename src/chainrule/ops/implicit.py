@@ -1,8 +1,8 @@
 """Values that are known by an equation they solve: roots, minima, fixed points.
 
 For F(y, θ) = 0 the derivative is that of the implicit function theorem, y_dot = -(∂F/∂y)⁻¹ (∂F/∂θ) θ_dot, whatever
-method found y. It is stated once, as nodes made of F's own edges at the solution, so that it is transposed for reverse
-mode and differentiated again as everything else is.
+method found y. F is part of the graph, at the solution, so its own edges give both factors, in both modes, and can be
+differentiated again.
 
 References:
     Griewank & Walther, Evaluating Derivatives, 2nd ed. (2008), ch. 15; Blondel et al., Efficient and modular implicit
@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from chainrule import ir
-from chainrule.edges import Diagonal, Edge, Traced, push
+from chainrule.edges import Diagonal, Edge, Map, Traced, pull, push, zeros
 from chainrule.errors import NotDifferentiableError, UnsupportedError
 from chainrule.ir import Node, Op, Program
-from chainrule.ops.control import NUMPY, Engine, bundle
+from chainrule.ops.control import NUMPY, Engine, _batched, _derived, bundle
 from chainrule.ops.linalg import solve
 from chainrule.types import Spec
 
@@ -52,9 +52,10 @@ class Implicit(ABC):
     def evaluate(self, values: Values, engine: Engine) -> tuple[Any, Any]:
         """Return the results."""
 
+    @property
     @abstractmethod
-    def tangent(self, k: int) -> Program | None:
-        """Return the program ``y_dot(y, info, *args, dot)`` of the edge from the k-th argument; None for zero."""
+    def equations(self) -> Program:
+        """F and ∂F/∂y, of y and the arguments on which F depends."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,27 +90,14 @@ class Root(Implicit):
         spec = self.specs[0]
         return np.array(y, spec.dtype).reshape(spec.shape), np.array(info, np.int64)
 
-    def tangent(self, k: int) -> Program | None:
-        memo = self.residual.builder.memo
-        key = ("tangent", self.residual.inputs, self.residual.outputs, k)
-        if key not in memo:
-            memo[key] = self._tangent(k)
-        found: tuple[Any, Any] | None = memo[key]
-        return None if found is None else Program(*found, self.residual.builder)
+    @property
+    def equations(self) -> Program:
+        def make() -> tuple[Any, Any, Any]:
+            y, (residual,) = self.residual.inputs[0], self.residual.outputs
+            partials = Traced(y, residual, y.spec, residual.spec, self.name).dense(self.residual.builder)
+            return self.residual.inputs, (residual, partials), None
 
-    def _tangent(self, k: int) -> tuple[tuple[Node, ...], tuple[Node, ...]] | None:
-        builder, (y, *args), (residual,) = self.residual.builder, self.residual.inputs, self.residual.outputs
-        if k >= len(args):
-            return None
-        dot, info = builder.input(args[k].spec), builder.input(self.specs[1])
-        (f_dot,) = push({args[k]: dot}, [residual])
-        if f_dot is None:
-            return None
-        found = checked(y, info, name=self.name)
-        partials = Traced(y, residual, y.spec, residual.spec, self.name).dense(builder)
-        y_dot = -solve(partials, f_dot.reshape((*f_dot.shape, 1))).reshape(y.shape)
-        (y_dot,) = ir.inline([y_dot], {**{node: node for node in (*args, dot, info)}, y: found}, builder)
-        return (y, info, *args, dot), (y_dot,)
+        return _derived(self.residual, "equations", make)[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,39 +128,38 @@ class Rows(Implicit):
                 result[k] = part
         return results[0], results[1]
 
-    def tangent(self, k: int) -> Program | None:
-        program = self.one.tangent(k)
-        if program is None:
-            return None
-        memo = program.builder.memo
-        key = ("rows", program.inputs, program.outputs, self.flags, self.size)
-        if key not in memo:
-            count = len(program.inputs) - 3  # what only the solver takes is not among them
-            flags = [True, True, *self.flags[:count], self.flags[k]]
-            inputs = [
-                program.builder.input(node.spec.with_shape((self.size, *node.shape))) if flag else node
-                for node, flag in zip(program.inputs, flags, strict=True)
-            ]
-            mapping = {node: new for node, new in zip(program.inputs, inputs, strict=True) if new is not node}
-            memo[key] = tuple(inputs), tuple(ir.batch(program.outputs, mapping))
-        inputs, outputs = memo[key]
-        return Program(inputs, outputs, program.builder)
+    @property
+    def equations(self) -> Program:
+        one = self.one.equations
+        return _batched(one, (True, *self.flags[: len(one.inputs) - 1]), self.size, (True, True))[0]
 
 
 def _edge(k: int, node: Node) -> Edge | None:
-    owner = node.inputs[0]
+    owner, builder = node.inputs[0], node.builder
     control: Implicit = owner.params["control"]
-    if node.params["index"]:
+    program = control.equations
+    used = owner.inputs[: len(program.inputs) - 1]
+    if node.params["index"] or k >= len(used):  # what only the solver takes has no edge
         return None
-    program = control.tangent(k)
-    if program is None:
+    held = [alias(arg) for arg in used]
+    given = (checked(node, ir.item(owner, 1), name=control.words()), *held)
+    residual, partials = ir.inline(program.outputs, dict(zip(program.inputs, given, strict=True)), builder)
+    source = held[k]
+    if not ir.between([residual], [source]):
         return None
-    builder, spec = node.builder, owner.inputs[k].spec
-    head = builder.input(spec)
-    used = owner.inputs[: len(program.inputs) - 3]
-    given = (node, ir.item(owner, 1), *used, head)
-    (tail,) = ir.inline(program.outputs, dict(zip(program.inputs, given, strict=True)), builder)
-    return Traced(head, tail, spec, node.spec, control.words())
+
+    def solved(matrix: Node, side: Node) -> Node:
+        return -solve(matrix, side.reshape((*side.shape, 1))).reshape(side.shape)
+
+    def forward(x: Node) -> Node:
+        (f_dot,) = push({source: x}, [residual])
+        return zeros(builder, node.spec) if f_dot is None else solved(partials, f_dot)
+
+    def backward(y_bar: Node) -> Node:
+        (bar,) = pull({residual: solved(partials.mT, y_bar)}, [source])
+        return zeros(builder, source.spec) if bar is None else bar
+
+    return Map(forward, backward, source.spec, node.spec, control.words(), node)
 
 
 def _batch(node: Node, args: list[Node], batched: list[bool]) -> Node:
@@ -196,6 +183,21 @@ implicit = Op(
     source=_no_source,
     family="control",
     lower="control",
+)
+
+
+# -- the arguments of the equation ------------------------------------------------------------------------------
+
+alias = Op(
+    "alias",
+    "The same value: an argument of an equation, held apart from what it means for the solution.",
+    evaluate=lambda x: x,
+    infer=lambda x: x,
+    edge=lambda k, node: Diagonal(1, node.spec, node.spec, node.shape, like=node),
+    batch=lambda node, args, batched: alias(args[0]),
+    source=lambda x: x,
+    family="opaque",
+    lower="stop_gradient",
 )
 
 

@@ -319,7 +319,7 @@ class _Adjoint:
         if count:  # points without weight, up to a chunk
             times, states, bars = (np.concatenate([x, np.repeat(x[:1], count, 0)]) for x in (times, states, bars))
             weights = np.concatenate([weights, np.zeros(count)])
-        bars = bars.reshape((CHUNK, *self.lead, bars.shape[-1]))
+        bars = bars.reshape((CHUNK, *self.lead, self.a.shape[1]))
         found = self.integrand([times, states, *self.consts, bars])
         for total, part in zip(self.sums, found, strict=True):
             total += np.tensordot(weights, part, 1)
