@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -309,8 +310,8 @@ def test_a_large_system() -> None:
     rate = 4 * np.sin(step / 2) ** 2 / step**2
     expected = -rate * np.exp(-rate * 0.7) * np.sum(np.sin(x) ** 2)
     for method in ("BDF", "LSODA"):
-        assert cr.grad(lambda k: f(k, method))(0.7) == pytest.approx(expected, rel=1e-3)
-        assert cr.jvp(lambda k: f(k, method), (0.7,), (1.0,))[1] == pytest.approx(expected, rel=1e-3)
+        assert cr.grad(f)(0.7, method) == pytest.approx(expected, rel=1e-3)
+        assert cr.jvp(functools.partial(f, method=method), (0.7,), (1.0,))[1] == pytest.approx(expected, rel=1e-3)
 
 
 def test_stiff() -> None:
@@ -322,8 +323,8 @@ def test_stiff() -> None:
         return np.stack([b - a, a - b - c, c])
 
     k = np.array([0.04, 1e4, 3e7])
-    f = lambda k, home: home.solve_ivp(lambda t, y: slope(t, y, k), (0, 40), [1.0, 0, 0], "Radau", [4.0, 40.0], rtol=1e-8,
-                                       atol=[1e-10, 1e-14, 1e-10]).y  # fmt: skip
+    options = {"method": "Radau", "t_eval": [4.0, 40.0], "rtol": 1e-8, "atol": [1e-10, 1e-14, 1e-10]}
+    f = lambda k, home: home.solve_ivp(lambda t, y: slope(t, y, k), (0, 40), [1.0, 0, 0], **options).y
     found = cr.jacobian(lambda k: f(k, integrate)[0])(k)
     for j in range(3):
         step = np.eye(3)[j] * k[j] * 1e-3
@@ -343,6 +344,23 @@ def test_batches() -> None:
         for found in (cr.vmap(g, in_axes)(*given), cr.jit(cr.vmap(g, in_axes))(*given)):
             for one, two in zip(found, zip(*expected, strict=True), strict=True):
                 np.testing.assert_allclose(one, np.stack(two), rtol=1e-6, atol=1e-7)
+
+
+def test_a_batch_of_times() -> None:
+    def f(last: Any, k: Any) -> Any:
+        return integrate.solve_ivp(lambda t, y: -k * t * y, (0.0, last), [2.0], t_eval=[last / 2, last], **TIGHT).y[0]
+
+    exact = lambda last, k: 2 * np.exp(-k * np.stack([last / 2, last]) ** 2 / 2)
+    last = np.array([0.5, 1.0, 1.5])
+    np.testing.assert_allclose(cr.vmap(f, (0, None))(last, 0.8), cr.vmap(exact, (0, None))(last, 0.8), rtol=1e-8)
+    for argnums in (0, 1):
+        for mode in ("forward", "reverse"):
+            many = [cr.vmap(cr.jacobian(g, argnums, mode=mode), (0, None))(last, 0.8) for g in (f, exact)]
+            np.testing.assert_allclose(*many, rtol=1e-6)
+    total = [cr.grad(lambda k, g=g: np.sum(cr.vmap(g, (0, None))(last, k)))(0.8) for g in (f, exact)]
+    assert total[0] == pytest.approx(total[1], rel=1e-7)
+    both = [cr.vmap(cr.hessian(lambda a, k, g=g: g(a, k)[1], (0, 1)), (0, None))(last, 0.8) for g in (f, exact)]
+    np.testing.assert_allclose(*both, rtol=1e-5)
 
 
 def test_compiled() -> None:
@@ -370,11 +388,11 @@ def test_fields() -> None:
 
     plain = scipy.integrate.solve_ivp(lambda t, y: -0.5 * y, (0, 1), [1.0])
     np.testing.assert_allclose(cr.vjp(f, 0.5)[0], plain.y, rtol=1e-12)
-    vectorized = lambda k: integrate.solve_ivp(lambda t, y: -k * y, (0, 1), [1.0, 2.0], vectorized=True, **TIGHT).y[
-        1, -1
-    ]
+    options = {"vectorized": True, **TIGHT}
+    vectorized = lambda k: integrate.solve_ivp(lambda t, y: -k * y, (0, 1), [1.0, 2.0], **options).y[1, -1]
     assert cr.grad(vectorized)(0.5) == pytest.approx(-2 * np.exp(-0.5), rel=1e-7)
-    assert cr.grad(lambda k: integrate.odeint(lambda t, y: -k * y, 1.0, [0, 1], tfirst=True)[-1, 0])(0.5) == pytest.approx(
+    time_first = lambda k: integrate.odeint(lambda t, y: -k * y, 1.0, [0, 1], tfirst=True)[-1, 0]
+    assert cr.grad(time_first)(0.5) == pytest.approx(
         -np.exp(-0.5), rel=1e-6)  # fmt: skip
 
 

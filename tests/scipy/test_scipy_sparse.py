@@ -63,12 +63,12 @@ def filled(data: Any) -> Any:
 def test_products_of_plain_matrices(format: str, dense: np.ndarray) -> None:
     for kind in (scipy.sparse.csr_array, scipy.sparse.csr_matrix):
         matrix = kind(dense).asformat(format)
-        agree(lambda x: matrix @ x, lambda x: dense @ x, X)
-        agree(lambda x: matrix @ x, lambda x: dense @ x, B)
-        agree(lambda x: x @ matrix.T, lambda x: x @ dense.T, X)
+        agree(lambda x, matrix=matrix: matrix @ x, lambda x: dense @ x, X)
+        agree(lambda x, matrix=matrix: matrix @ x, lambda x: dense @ x, B)
+        agree(lambda x, matrix=matrix: x @ matrix.T, lambda x: x @ dense.T, X)
         if format != "coo":  # whose method converts by itself
-            agree(lambda x: matrix.dot(x), lambda x: dense @ x, B)
-        agree(lambda x: x.T @ matrix.T, lambda x: x.T @ dense.T, B)
+            agree(lambda x, matrix=matrix: matrix.dot(x), lambda x: dense @ x, B)
+        agree(lambda x, matrix=matrix: x.T @ matrix.T, lambda x: x.T @ dense.T, B)
 
 
 def test_a_plain_matrix_may_change() -> None:
@@ -134,7 +134,8 @@ USES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
               lambda A, x, b: A @ x + (A + np.outer(x, x)) @ b[:, 0]),
     "solution": (lambda A, x, b: sparse.linalg.spsolve(A, x), lambda A, x, b: np.linalg.solve(A, x)),
     "solutions": (lambda A, x, b: sparse.linalg.spsolve(A, b), lambda A, x, b: np.linalg.solve(A, b)),
-    "factors": (lambda A, x, b: sparse.linalg.splu(sparse.csc_array(A)).solve(x, "T"), lambda A, x, b: np.linalg.solve(A.T, x)),
+    "factors": (lambda A, x, b: sparse.linalg.splu(sparse.csc_array(A)).solve(x, "T"),
+                lambda A, x, b: np.linalg.solve(A.T, x)),
     "norm": (lambda A, x, b: sparse.linalg.norm(A) * x + sparse.linalg.norm(A, 1) * b[:, 0],
              lambda A, x, b: np.linalg.norm(A) * x + np.linalg.norm(A, 1) * b[:, 0]),
 }  # fmt: skip
@@ -178,7 +179,7 @@ def test_matrices_from_parts() -> None:
     D = lambda a: sparse.diags_array(a)
     eye = scipy.sparse.eye_array(3)
     agree(lambda a: sparse.block_array([[D(a), None], [eye, 2 * D(a)]]) @ np.arange(6.0),
-          lambda a: np.block([[np.diag(a), np.zeros((3, 3))], [np.eye(3), 2 * np.diag(a)]]) @ np.arange(6.0), a)  # fmt: skip
+          lambda a: np.block([[np.diag(a), 0 * np.eye(3)], [np.eye(3), 2 * np.diag(a)]]) @ np.arange(6.0), a)  # fmt: skip
     agree(
         lambda a: sparse.kron(D(a), eye) @ np.arange(9.0), lambda a: np.kron(np.diag(a), np.eye(3)) @ np.arange(9.0), a
     )

@@ -23,7 +23,7 @@ import scipy.integrate
 
 from chainrule import ir
 from chainrule.edges import Traced
-from chainrule.errors import NotDifferentiableError, UnsupportedError
+from chainrule.errors import NotDifferentiableError
 from chainrule.ir import Op, Program
 from chainrule.ops.control import (
     Batched,
@@ -271,16 +271,79 @@ class Ode(Control):
         return tuple(found)
 
     def batched(self, flags: Flags, size: int) -> Batched:
-        if any(flags[:3]):
-            raise UnsupportedError(
-                f"{self.method.name}: a batch of times is not supported; scale the time, as in t = T·s with "
-                "s from 0 to 1"
+        if any(flags[:3]):  # each has its own times
+            return Batched(
+                Rows(self, flags, size), tuple(0 if flag else None for flag in flags), (0,) * len(self.sizes)
             )
         parts = len(self.sizes)
         every = (True,) * parts
         program, _ = _batched(self.body, (False, *flags[3 : 3 + self.consts], *every), size, every)
         axes = (None, None, None, *(0 if flag else None for flag in flags[3 : 3 + self.consts]), *(0,) * parts)
         return Batched(replace(self, body=program), axes, (1,) * parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows(Control):
+    """A control once for each row of the flagged arguments, one after the other."""
+
+    one: Control
+    flags: Flags
+    size: int
+
+    @property
+    def op(self) -> Op:
+        return self.one.op
+
+    @property
+    def arity(self) -> int:
+        return self.one.arity
+
+    @property
+    def specs(self) -> tuple[Spec, ...]:
+        return tuple(spec.with_shape((self.size, *spec.shape)) for spec in self.one.specs)
+
+    @property
+    def bodies(self) -> tuple[Program, ...]:
+        return self.one.bodies
+
+    def words(self) -> str:
+        return f"{self.size} times {self.one.words()}"
+
+    def _row(self, values: Values, k: int) -> list[Any]:
+        return [value[k] if flag else value for value, flag in zip(values, self.flags, strict=True)]
+
+    def evaluate(self, values: Values, engine: Engine, keep: bool = True) -> Results:
+        found = [self.one.evaluate(self._row(values, k), engine, False) for k in range(self.size)]
+        return Results(np.stack(column) for column in zip(*found, strict=True))
+
+    def pushed(self, flags: Flags) -> Pushed:
+        found = self.one.pushed(flags)
+        own = tuple(self.flags[k] for k, _ in found.inputs)
+        return Pushed(Rows(found.control, own, self.size), found.inputs, found.results)
+
+    def reached(self, given: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, ...]:
+        return self.one.reached(given, wanted)
+
+    def pull(
+        self, results: Results | None, values: Values, bars: Values, given: tuple[int, ...], wanted: tuple[int, ...],
+        batch: int | None, engine: Engine,
+    ) -> tuple[Any, ...]:  # fmt: skip
+        axis = 0 if batch is None else 1
+        found = [
+            self.one.pull(
+                None, self._row(values, k), [np.take(bar, k, axis) for bar in bars], given, wanted, batch, engine
+            )
+            for k in range(self.size)
+        ]
+        columns = zip(*found, strict=True)
+        return tuple(
+            np.stack(column, axis) if self.flags[place] else np.sum(column, axis=0)
+            for place, column in zip(wanted, columns, strict=True)
+        )
+
+    def batched(self, flags: Flags, size: int) -> Batched:
+        axes = tuple(0 if flag else None for flag in flags)
+        return Batched(Rows(self, flags, size), axes, (0,) * len(self.one.specs))
 
 
 class _Adjoint:
@@ -482,4 +545,4 @@ _MATRIX = (_NODES[:, None] ** _POWERS / _POWERS) @ np.linalg.inv(_NODES[:, None]
 
 ode = _control("ode", "Values at given times of the solution of an initial value problem.")
 
-__all__ = ["IMPLICIT", "Method", "Ode", "ode"]
+__all__ = ["IMPLICIT", "Method", "Ode", "Rows", "ode"]

@@ -41,14 +41,14 @@ def sparse_matmul(data: Any, pattern: Pattern, x: Any) -> Any:
     return record(sparse_product, data, x, pattern=pattern)
 
 
-def _matmul(a: Any, b: Any) -> Any:
-    """Return a @ b, where one may be a sparse matrix of SciPy's and the other is traced."""
-    if scipy.sparse.issparse(a):
-        return sparse_matmul(*_known(a, b), b)
-    if scipy.sparse.issparse(b):
-        data, pattern = _known(b, a)
-        return sparse_matmul(data, pattern.T, a.T).T if a.ndim == 2 else sparse_matmul(data, pattern.T, a)
-    return record(matmul, a, b)
+def _matmul(x1: Any, x2: Any, /) -> Any:
+    """Return x1 @ x2, where one may be a sparse matrix of SciPy's and the other is traced."""
+    if scipy.sparse.issparse(x1):
+        return sparse_matmul(*_known(x1, x2), x2)
+    if scipy.sparse.issparse(x2):
+        data, pattern = _known(x2, x1)
+        return sparse_matmul(data, pattern.T, x1.T).T if x1.ndim == 2 else sparse_matmul(data, pattern.T, x1)
+    return record(matmul, x1, x2)
 
 
 def _known(matrix: Any, traced: TracedArray) -> tuple[Any, Pattern]:
