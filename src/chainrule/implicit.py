@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import ir, tree
-from chainrule.errors import DtypeError, ShapeError
+from chainrule.errors import DtypeError, ShapeError, UnsupportedError
 from chainrule.ir import Node, Program
 from chainrule.ops.control import NUMPY, Engine
 from chainrule.ops.implicit import Root, Solver, implicit
@@ -17,7 +17,7 @@ from chainrule.tracing.bodies import Around, Body, close
 from chainrule.tracing.origin import at
 from chainrule.types import Spec
 
-__all__ = ["implicit_root", "solved", "traced_body", "vector"]
+__all__ = ["implicit_root", "only_here", "solved", "traced_at", "traced_body", "vector"]
 
 
 def implicit_root(residual: Callable[..., Any], solution: Any, *args: Any) -> Any:
@@ -65,7 +65,12 @@ def implicit_root(residual: Callable[..., Any], solution: Any, *args: Any) -> An
     def flat_residual(y: Any) -> Any:
         return vector(residual(tree.unflatten(structure, _cut(y, parts)), *args), "implicit_root: residual")
 
-    (program,), around = traced_body("implicit_root", [flat_residual], [spec], ["y"])
+    try:
+        (program,), around = traced_body("implicit_root", [flat_residual], [spec], ["y"])
+    except UnsupportedError as error:  # it looks at values
+        flat = np.concatenate([np.ravel(part.value if isinstance(part, TracedArray) else part) for part in parts])
+        program, around = traced_at("implicit_root", flat_residual, flat.astype(spec.dtype), error)
+        solution, parts = None, [np.asarray(part.value if isinstance(part, TracedArray) else part) for part in parts]
     if callable(solution):
 
         def solver(values: Sequence[Any], engine: Engine) -> tuple[Any, Any]:
@@ -122,6 +127,43 @@ def traced_body(
         for program in programs
     ]
     return turned, around
+
+
+def traced_at(name: str, f: Callable[..., Any], x: np.ndarray, error: Exception) -> tuple[Program, Around]:
+    """Trace a function of a vector at one value, with the course that it takes there; see `traced_body`.
+
+    Args:
+        name: The function that asks.
+        f: It.
+        x: The value.
+        error: What to raise in code to be compiled, which runs at other values too.
+    """
+    body = Body(name, [Spec.of(x)], [], ["x"])
+    body.inputs[0].value = x
+    leaves, _ = body.run(lambda handles: f(*handles))
+    for leaf in leaves:
+        body.output(leaf)
+    body.builder.guards.clear()
+    (program,), around = close([body])
+    if any(isinstance(value, TracedArray) and value.builder.lazy for value in around.values):
+        raise error
+    count = len(around)
+    return Program((*program.inputs[count:], *program.inputs[:count]), program.outputs, program.builder), around
+
+
+def only_here(name: str, around: Around, result: Any) -> Solver:
+    """Return a solver that knows one result, for the present values of what is around it."""
+    present = [value.value if isinstance(value, TracedArray) else value for value in around.values]
+
+    def solver(values: Sequence[Any], engine: Engine) -> tuple[Any, Any]:
+        if not all(np.array_equal(one, two) for one, two in zip(values, present, strict=False)):
+            raise UnsupportedError(
+                f"{name}: a function that looks at its values cannot be part of a batch; choose with chainrule.cond or "
+                "np.where"
+            )
+        return result
+
+    return solver
 
 
 def solved(

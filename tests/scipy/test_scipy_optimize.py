@@ -430,6 +430,35 @@ def test_structures() -> None:
     assert cr.implicit_root(lambda y: y**2 - 4.0, 2.0) == 2.0
 
 
+def test_functions_that_look_at_their_values() -> None:
+    def kinked(x: Any, a: Any) -> Any:
+        if x > 1:
+            return x**3 - a
+        return x - 1
+
+    def series(x: Any, a: Any) -> Any:
+        total, term, k = 0.0, x * 1.0, 1
+        while abs(term) > 1e-16:
+            total, term, k = total + term, term * x / (k + 1), k + 1
+        return total - a  # exp(x) - 1 - a
+
+    assert cr.grad(lambda a: optimize.brentq(kinked, 0.0, 5.0, args=(a,)))(8.0) == pytest.approx(1 / 12)
+    for f in (
+        lambda a: optimize.brentq(series, 0.0, 5.0, args=(a,)),
+        lambda a: optimize.newton(series, 1.0, args=(a,), fprime=cr.grad(series)),
+        lambda a: optimize.root(lambda x: [series(x[0], a)], [1.0]).x[0],
+        lambda a: cr.implicit_root(series, lambda a: np.log1p(a), a),
+        lambda a: cr.implicit_root(lambda x: series(x, a), np.log1p(cr.stop_gradient(a))),
+        lambda a: optimize.minimize(lambda x: series(x[0], a) ** 2, [1.0], tol=1e-9).x[0],
+    ):
+        assert cr.grad(f)(2.0) == pytest.approx(1 / 3, rel=1e-5)
+        assert cr.grad(cr.grad(f))(2.0) == pytest.approx(-1 / 9, rel=1e-5)
+        assert cr.jvp(f, (2.0,), (1.0,))[1] == pytest.approx(1 / 3, rel=1e-5)
+    f = lambda a: optimize.brentq(series, 0.0, 5.0, args=(a,))
+    with pytest.raises(UnsupportedError, match="cannot be part of a batch"):
+        cr.vmap(f)(np.array([1.0, 2.0]))
+
+
 def test_nested_searches() -> None:
     """A root inside a function whose minimum is sought: with x = cbrt(z), (x - a)² is least at z = a³."""
     f = lambda a: optimize.minimize(

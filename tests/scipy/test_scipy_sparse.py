@@ -178,8 +178,9 @@ def test_matrices_from_parts() -> None:
           lambda a: (a[0] * np.eye(3) + 2 * np.eye(3, k=1)) @ a, a)  # fmt: skip
     D = lambda a: sparse.diags_array(a)
     eye = scipy.sparse.eye_array(3)
-    agree(lambda a: sparse.block_array([[D(a), None], [eye, 2 * D(a)]]) @ np.arange(6.0),
-          lambda a: np.block([[np.diag(a), 0 * np.eye(3)], [np.eye(3), 2 * np.diag(a)]]) @ np.arange(6.0), a)  # fmt: skip
+    six = np.arange(6.0)
+    agree(lambda a: sparse.block_array([[D(a), None], [eye, 2 * D(a)]]) @ six,
+          lambda a: np.block([[np.diag(a), 0 * np.eye(3)], [np.eye(3), 2 * np.diag(a)]]) @ six, a)  # fmt: skip
     agree(
         lambda a: sparse.kron(D(a), eye) @ np.arange(9.0), lambda a: np.kron(np.diag(a), np.eye(3)) @ np.arange(9.0), a
     )

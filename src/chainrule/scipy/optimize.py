@@ -6,9 +6,10 @@ over. The derivative with respect to a first guess or bracket is zero. Every oth
 
     from chainrule.scipy import optimize  # for: from scipy import optimize
 
-The functions are traced once for all values, as the bodies of loops are: they take NumPy functions, and
-`chainrule.cond` or `np.where` for decisions on the unknowns. A derivative is refused, with `NotDifferentiableError`,
-where the search ended without success, and with `LinAlgError` where the solution is not isolated (a singular Jacobian,
+The functions are traced once for all values, as the bodies of loops are. One that looks at its values (`if x > 0`) is
+run at each step instead, which is slower, and not in batches nor compiled: `chainrule.cond` or `np.where` are. A
+derivative is refused, with `NotDifferentiableError`, where
+the search ended without success, and with `LinAlgError` where the solution is not isolated (a singular Jacobian,
 or a singular Hessian at a minimum). In results the solution and what is computed from it are differentiable; numbers of
 iterations and the like are integers of the graph.
 """
@@ -27,7 +28,7 @@ from scipy.optimize import LinearConstraint, NonlinearConstraint, OptimizeResult
 from chainrule import tree
 from chainrule.api import grad, hessian, jacobian
 from chainrule.errors import ShapeError, UnsupportedError
-from chainrule.implicit import solved, traced_body, vector
+from chainrule.implicit import only_here, solved, traced_at, traced_body, vector
 from chainrule.ops.control import Engine
 from chainrule.ops.host import host
 from chainrule.scipy.functional import any_traced, functional, watched
@@ -68,7 +69,13 @@ class _Search:
         self.found: Any = None
         given = {key: f for key, f in functions.items() if f is not None}
         spec = Spec((size,), np.dtype(dtype))
-        programs, self.around = traced_body(name, [residual, *given.values()], [spec], ["x"])
+        self.spec = spec
+        self.looking: tuple[Function, dict[str, Function], UnsupportedError] | None = None
+        try:
+            programs, self.around = traced_body(name, [residual, *given.values()], [spec], ["x"])
+        except UnsupportedError as error:  # a function looks at values: it is run at each
+            self.looking = residual, given, error
+            return
         self.residual = programs[0]
         self.programs = dict(zip(given, programs[1:], strict=True))
 
@@ -79,6 +86,8 @@ class _Search:
             find: ``(functions, extras)`` → SciPy's result and the solution; called with plain numbers.
             extras: Structure of arrays, traced or not, that only it takes.
         """
+        if self.looking is not None:
+            return self._solve_looking(*self.looking, find, extras)
         leaves, structure = tree.flatten(extras)
         numbers = [k for k, leaf in enumerate(leaves) if _is_array(leaf)]
         count = len(self.around)
@@ -98,6 +107,26 @@ class _Search:
             return np.ravel(y), info
 
         return solved(self.name, self.residual, self.around, [leaves[k] for k in numbers], solver, len(_COUNTS))
+
+    def _solve_looking(
+        self, residual: Function, given: dict[str, Function], error: UnsupportedError, find: Function, extras: Any
+    ) -> tuple[Any, Any]:
+        def at_plain(f: Function) -> Function:
+            def call(x: Any, *_: Any) -> Any:
+                found = f(np.array(x, self.spec.dtype).reshape(-1))
+                if isinstance(found, TracedArray) and found.builder.lazy:
+                    raise error
+                return tree.map_leaves(lambda leaf: leaf.value if isinstance(leaf, TracedArray) else leaf, found)
+
+            return call
+
+        functions = {key: at_plain(f) for key, f in given.items()}
+        values = tree.map_leaves(lambda leaf: leaf.value if isinstance(leaf, TracedArray) else leaf, extras)
+        self.found, y = find(functions, values)
+        y = np.array(y, self.spec.dtype).reshape(self.spec.shape)
+        program, around = traced_at(self.name, residual, y, error)
+        info = [int(getattr(self.found, key, -1)) for key in _COUNTS]
+        return solved(self.name, program, around, [], only_here(self.name, around, (y, info)), len(_COUNTS))
 
     def result(self, info: Any, **fields: Any) -> OptimizeResult:
         """Return SciPy's result with differentiable fields; what SciPy said only where it has run."""
