@@ -9,6 +9,7 @@ from chainrule.errors import ChainruleError
 from chainrule.explanation import Explanation, explain
 from chainrule.graph import Graph, trace
 from chainrule.implicit import implicit_root
+from chainrule.ravel import ravel_pytree
 from chainrule.scipy import special as _special  # noqa: F401 - so that chainrule.scipy.special is there
 from chainrule.testing import check_derivatives
 
@@ -31,6 +32,7 @@ __all__ = [
     "jit",
     "jvp",
     "linearize",
+    "ravel_pytree",
     "scan",
     "stop_gradient",
     "trace",

@@ -13,7 +13,7 @@ import pytest
 import scipy.optimize
 
 import chainrule as cr
-from chainrule.errors import LinAlgError, NotDifferentiableError, ShapeError, UnsupportedError
+from chainrule.errors import DtypeError, LinAlgError, NotDifferentiableError, ShapeError, UnsupportedError
 from chainrule.scipy import optimize
 
 jax.config.update("jax_enable_x64", True)
@@ -319,6 +319,45 @@ def test_linear_sum_assignment() -> None:
     assert cr.jit(f)(-cost) == scipy.optimize.linear_sum_assignment(-cost)[1] @ [0, 0, 0] + f(-cost)
 
 
+@pytest.mark.parametrize("method", ["BFGS", "L-BFGS-B", "Nelder-Mead", None])
+def test_structures_of_unknowns(method: str | None) -> None:
+    x0 = {"a": np.zeros(2), "b": (0, np.float32(0.0))}
+
+    def distance(p: Any, t: Any) -> Any:
+        return np.sum((p["a"] - t) ** 2) + (p["b"][0] - t[0]) ** 2 + (p["b"][1] - 3) ** 2
+
+    found = optimize.minimize_pytree(distance, x0, (T[:2],), method=method, tol=1e-8)
+    assert found.success
+    np.testing.assert_allclose(found.x["a"], T[:2], atol=1e-4)
+    assert found.x["b"][0] == pytest.approx(T[0], abs=1e-4)
+    assert found.x["b"][1].dtype == np.float32
+    by_t = cr.jacobian(lambda t: optimize.minimize_pytree(distance, x0, (t,), method=method).x)(T[:2])
+    np.testing.assert_allclose(by_t["a"], np.eye(2), atol=1e-4)
+    np.testing.assert_allclose(by_t["b"][0], [1, 0], atol=1e-4)
+
+
+def test_structures_as_vectors() -> None:
+    given = {"w": np.arange(4.0).reshape(2, 2), "b": (1, np.float32(2.5)), "n": None}
+    flat, unravel = cr.ravel_pytree(given)
+    np.testing.assert_array_equal(flat, [1, 2.5, 0, 1, 2, 3])
+    again = unravel(flat)
+    np.testing.assert_array_equal(again["w"], given["w"])
+    assert (again["b"], again["n"]) == ((1.0, 2.5), None)
+    assert again["b"][1].dtype == np.float32
+    slope = cr.grad(lambda flat: np.sum(unravel(flat)["w"] ** 2) * unravel(flat)["b"][0])(flat)
+    np.testing.assert_array_equal(slope, [14, 0, 0, 2, 4, 6])
+    back = cr.grad(lambda tree: np.sum(cr.ravel_pytree(tree)[0] ** 2))({"a": 3.0, "b": np.ones(2)})
+    assert back["a"] == 6.0
+    assert cr.ravel_pytree(())[0].shape == (0,)
+    assert cr.ravel_pytree([np.ones(2, "f"), np.float32(1)])[0].dtype == np.float32
+    with pytest.raises(ShapeError, match=r"6 numbers is needed, got shape \(5,\)"):
+        unravel(np.zeros(5))
+    with pytest.raises(DtypeError, match=r"\['a'\] is no number"):
+        cr.ravel_pytree({"a": np.array("x")})
+    found = scipy.optimize.minimize(cr.value_and_grad(lambda x: np.sum((unravel(x)["w"] - 1) ** 2)), flat, jac=True)
+    np.testing.assert_allclose(unravel(found.x)["w"], np.ones((2, 2)))
+
+
 # -- plain SciPy with derivatives of ours ------------------------------------------------------------------------
 
 
@@ -355,7 +394,7 @@ def test_jacobians_for_plain_scipy() -> None:
 
 @pytest.mark.parametrize("name", optimize.__all__)
 def test_signatures(name: str) -> None:
-    if name == "linear_sum_assignment":  # SciPy's tells none
+    if name in ("linear_sum_assignment", "minimize_pytree"):  # SciPy's tells none; there is none
         return
     ours = inspect.signature(getattr(optimize, name)).parameters.values()
     theirs = inspect.signature(getattr(scipy.optimize, name)).parameters.values()

@@ -48,6 +48,9 @@ class Implicit(ABC):
     def words(self) -> str:
         """Return what it is, in words."""
 
+    def __repr__(self) -> str:
+        return f"<{self.words()}>"
+
     @abstractmethod
     def evaluate(self, values: Values, engine: Engine) -> tuple[Any, Any]:
         """Return the results."""
@@ -58,7 +61,7 @@ class Implicit(ABC):
         """F and ∂F/∂y, of y and the arguments on which F depends."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Root(Implicit):
     """The y of F(y, *args) = 0.
 
@@ -100,7 +103,7 @@ class Root(Implicit):
         return _derived(self.residual, "equations", make)[0]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Rows(Implicit):
     """One solution for each of a batch of arguments, of which the flagged ones have an axis in front."""
 

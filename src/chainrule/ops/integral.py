@@ -24,7 +24,7 @@ from chainrule.types import Spec, real_dtype
 Values = Sequence[Any]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Integral:
     """An integral over x of a program's output; the other inputs of the program are θ.
 
@@ -57,6 +57,9 @@ class Integral:
     def words(self) -> str:
         """Return what it is, in words."""
         return "integral"
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
 
     def evaluate(self, values: Values, engine: Engine) -> tuple[Any, Any]:
         """Return the integral and an estimate of its error."""

@@ -56,7 +56,7 @@ _POINTS = {"RK23": 3, "DOP853": 7}
 """Gauss points in each step of the adjoint equation, by method; 4 for the others."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Method:
     """How problems are solved.
 
@@ -77,6 +77,9 @@ class Method:
     size: int
     options: dict[str, Any]
     told: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"<{self.name} by {self.solver}>"
 
     @property
     def is_implicit(self) -> bool:

@@ -31,6 +31,7 @@ from chainrule.errors import ShapeError, UnsupportedError
 from chainrule.implicit import only_here, solved, traced_at, traced_body, vector
 from chainrule.ops.control import Engine
 from chainrule.ops.host import host
+from chainrule.ravel import ravel_pytree
 from chainrule.scipy.functional import any_traced, functional, watched
 from chainrule.scipy.twins import twin
 from chainrule.tracing.array import TracedArray, record, stacked
@@ -39,7 +40,7 @@ from chainrule.types import Spec
 
 __all__ = [
     "bisect", "brenth", "brentq", "curve_fit", "fixed_point", "fsolve", "least_squares", "linear_sum_assignment",
-    "minimize", "minimize_scalar", "newton", "ridder", "root", "root_scalar", "toms748",
+    "minimize", "minimize_pytree", "minimize_scalar", "newton", "ridder", "root", "root_scalar", "toms748",
 ]  # fmt: skip
 
 Function = Callable[..., Any]
@@ -593,6 +594,37 @@ def minimize(
 
     y, info = search.solve(find, (start, limits))
     return _minimum(search, info, value, y)
+
+
+def minimize_pytree(fun: Function, x0: Any, args: Any = (), **options: Any) -> OptimizeResult:
+    """Minimize a function of a structure of arrays, with the exact gradient; `x` and `jac` are such structures.
+
+    Args:
+        fun: Function of the structure and of args that returns a number.
+        x0: First guess.
+        args: More arguments of the function.
+        **options: As of `scipy.optimize.minimize`: method, tol, callback, options, ...; not jac, hess and hessp.
+
+    Example:
+        >>> import numpy as np, chainrule as cr
+        >>> from chainrule.scipy.optimize import minimize_pytree
+        >>> x, y = np.arange(3.0), np.array([1.0, 3.0, 5.0])
+        >>> found = minimize_pytree(lambda p: np.sum((p["a"] + p["b"] * x - y) ** 2), {"a": 0.0, "b": 0.0})
+        >>> float(found.x["a"].round(4)), float(found.x["b"].round(4))
+        (1.0, 2.0)
+    """
+    start, unravel = ravel_pytree(x0)
+
+    def flat(x: Any, *args: Any) -> Any:
+        return fun(unravel(x), *args)
+
+    method = options.get("method")
+    smooth = not isinstance(method, str) or method.lower() in _GRADIENT
+    found = minimize(flat, start, args, jac=grad(flat) if smooth else None, **options)
+    found.x = unravel(found.x)
+    if "jac" in found:
+        found.jac = unravel(found.jac)
+    return found
 
 
 def _minimum(search: _Search, info: Any, value: Function, x: Any) -> OptimizeResult:
