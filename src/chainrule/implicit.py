@@ -186,7 +186,7 @@ def solved(
         raise ShapeError(f"{name}: {output.spec.size} equations for {y.spec.size} unknowns{at()}")
     if output.dtype != y.dtype:
         residual = Program(residual.inputs, (_converted(output, y.spec, name),), residual.builder)
-    control = Root(residual, solver, name, count)
+    control = Root(residual, solver, name, at(), count)
     operands = [*around.values, *extras]
     if not any(isinstance(value, TracedArray) for value in operands):
         return control.evaluate(operands, NUMPY)

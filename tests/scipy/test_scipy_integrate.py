@@ -18,7 +18,7 @@ from scipy.linalg import expm
 import chainrule as cr
 from chainrule.errors import NotDifferentiableError, ShapeError, UnsupportedError
 from chainrule.ops import ode
-from chainrule.scipy import integrate, optimize
+from chainrule.scipy import integrate, optimize, sparse
 
 jax.config.update("jax_enable_x64", True)
 rng = np.random.default_rng(3)
@@ -288,9 +288,10 @@ def test_adjoint_by_the_method_itself(method: str, monkeypatch: pytest.MonkeyPat
     bar = np.random.default_rng(0).normal(size=(2, 9)) * (T > 1)
     g = cr.grad(lambda p, y0: np.sum(bar * f(p, y0)), (0, 1))
     both, whole = g(P, Y0), cr.jacobian(f, mode="reverse")(P, Y0)
-    monkeypatch.setattr(ode, "SMALL", 0)
-    for one, two in zip(g(P, Y0), both, strict=True):
-        np.testing.assert_allclose(one, two, rtol=1e-5)
+    for name in ("REFINEMENTS", "SMALL"):
+        monkeypatch.setattr(ode, name, 1)
+        for one, two in zip(g(P, Y0), both, strict=True):
+            np.testing.assert_allclose(one, two, rtol=1e-5)
     np.testing.assert_allclose(cr.jacobian(f, mode="reverse")(P, Y0), whole, rtol=1e-5, atol=1e-6)
 
 
@@ -411,6 +412,30 @@ def test_solutions_inside_other_solvers() -> None:
     assert cr.grad(half_life)(0.8) == pytest.approx(-np.log(2) / 0.64, rel=1e-6)
 
 
+INSIDE: dict[str, Callable[[Any], Any]] = {
+    "root": lambda b: optimize.brentq(lambda z: z**3 - b, 0.0, 5.0),
+    "minimum": lambda b: optimize.minimize(lambda z: np.sum((z - b) ** 2) + z[0] ** 4, [1.0]).x[0],
+    "integral": lambda b: integrate.quad(lambda x: np.exp(-b * x), 0, b)[0],
+    "solution": lambda b: integrate.solve_ivp(lambda t, y: -b * y, (0, 1), [1.0], t_eval=[1.0], **TIGHT).y[0, -1],
+    "sparse": lambda b: sparse.linalg.spsolve(sparse.csc_array((np.stack([b, b + 1]), ([0, 1], [0, 1]))), np.ones(2))[
+        1
+    ],
+}
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_solvers_inside_loops(name: str) -> None:
+    """A solver is a node of a loop's body, and the body of a loop runs forward and back as the unrolled one does."""
+    solve = INSIDE[name]
+    rolled = lambda a: cr.scan(lambda c, x: (c + solve(a * x), None), 0.0, np.array([1.0, 2.0, 3.0]))[0]
+    unrolled = lambda a: sum(solve(a * x) for x in (1.0, 2.0, 3.0))
+    for derive in (cr.grad, lambda f: cr.grad(cr.grad(f)), lambda f: lambda a: cr.jvp(f, (a,), (1.0,))[1]):
+        assert derive(rolled)(1.3) == pytest.approx(derive(unrolled)(1.3), rel=1e-7)
+    assert cr.jit(cr.grad(rolled))(1.3) == pytest.approx(cr.grad(unrolled)(1.3), rel=1e-7)
+    expected = [cr.grad(unrolled)(1.3), cr.grad(unrolled)(1.0)]
+    np.testing.assert_allclose(cr.vmap(cr.grad(rolled))(np.array([1.3, 1.0])), expected, rtol=1e-7)
+
+
 def test_errors() -> None:
     with pytest.raises(UnsupportedError, match=r"events are not supported with traced values, at test_scipy_integrate"):
         cr.grad(lambda k: integrate.solve_ivp(lambda t, y: -k * y, (0, 1), [1.0], events=lambda t, y: y[0]).y[0, -1])(
@@ -418,7 +443,7 @@ def test_errors() -> None:
         )
     with pytest.raises(ShapeError, match=r"solve_ivp: y has shape \(2,\), its derivative \(1,\)"):
         cr.grad(lambda k: integrate.solve_ivp(lambda t, y: -k * y[:1], (0, 1), [1.0, 2.0]).y[0, -1])(1.0)
-    with pytest.raises(NotDifferentiableError, match="solve_ivp: Required step size"):
+    with pytest.raises(NotDifferentiableError, match="solve_ivp: Required step size.*, at test_scipy_integrate.py"):
         cr.grad(lambda k: integrate.solve_ivp(lambda t, y: k * y**2, (0, 2), [1.0], t_eval=[2.0]).y[0, -1])(1.0)
     with pytest.raises(UnsupportedError, match="full_output"):
         cr.grad(lambda k: integrate.quad(lambda x: k * x, 0, 1, full_output=1)[0])(1.0)

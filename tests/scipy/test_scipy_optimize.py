@@ -307,6 +307,29 @@ def test_curve_fit_in_the_abscissa_and_the_weights() -> None:
     np.testing.assert_allclose(by_s, differences(lambda s: f(X, s), 1 + X), rtol=1e-5, atol=1e-7)
 
 
+def test_linear_least_squares_in_a_box() -> None:
+    tall, b = np.vander(X[:6], 3), np.array([1.0, -2.0, 0.5, 3.0, -1.0, 2.0])
+    for name, box, f in (
+        ("nnls", (0.0, np.inf), lambda home, a, b: home.nnls(a, b)[0]),
+        ("lsq_linear", (-1.0, 0.4), lambda home, a, b: home.lsq_linear(a, b, (-1.0, 0.4), tol=1e-13).x),
+        ("bvls", (-1.0, 0.4), lambda home, a, b: home.lsq_linear(a, b, (-1.0, 0.4), method="bvls").x),
+    ):
+        x = f(scipy.optimize, tall, b)
+        np.testing.assert_allclose(cr.vjp(lambda b, f=f: f(optimize, tall, b), b)[0], x, rtol=1e-10)
+        free = (x > box[0] + 1e-6) & (x < box[1] - 1e-6)
+        assert 0 < free.sum() < 3, name
+        by_a, by_b = cr.jacobian(lambda a, b, f=f: f(optimize, a, b), (0, 1))(tall, b)
+        expected = np.zeros((3, 6))
+        expected[free] = np.linalg.pinv(tall[:, free])
+        np.testing.assert_allclose(by_b, expected, atol=1e-6)
+        residual = b - tall @ x
+        inverse = np.zeros((3, 3))
+        inverse[np.ix_(free, free)] = np.linalg.inv(tall[:, free].T @ tall[:, free])
+        exact = np.einsum("ik,j->ijk", inverse, residual) - np.einsum("ij,k->ijk", expected, x)
+        np.testing.assert_allclose(by_a, exact, atol=1e-5)
+    assert cr.grad(lambda b: optimize.nnls(tall, b)[1])(b).shape == (6,)
+
+
 def test_linear_sum_assignment() -> None:
     cost = np.array([[4.0, 1.0, 3.0], [2.0, 0.0, 5.0], [3.0, 2.0, 2.0]])
 
@@ -398,6 +421,7 @@ def test_signatures(name: str) -> None:
         return
     ours = inspect.signature(getattr(optimize, name)).parameters.values()
     theirs = inspect.signature(getattr(scipy.optimize, name)).parameters.values()
+    theirs = [p for p in theirs if (name, p.name) != ("nnls", "atol")]  # deprecated
     assert [p.name for p in ours] == [p.name for p in theirs]
     assert all(p.default == q.default for p, q in zip(ours, theirs, strict=True))
 
@@ -435,7 +459,10 @@ def test_no_success_no_derivative() -> None:
     assert not f(1.0).success
     assert np.isfinite(cr.jit(lambda a: f(a).x)(1.0)).all()
     for derivative in (cr.grad(lambda a: f(a).x[0]), cr.jit(cr.grad(lambda a: f(a).x[0]))):
-        with pytest.raises(NotDifferentiableError, match="minimize: the search ended without a solution"):
+        with pytest.raises(
+            NotDifferentiableError,
+            match=r"minimize: the search ended without a solution.*, at test_scipy_optimize.py:\d+",
+        ):
             derivative(1.0)
     with pytest.raises(RuntimeError, match="converge"):
         cr.grad(lambda a: optimize.newton(lambda x: x**2 + a, 1.0, maxiter=3))(1.0)

@@ -299,7 +299,7 @@ def test_errors() -> None:
         cr.grad(lambda d: sparse.linalg.spsolve(sparse.csr_array((d, ([0], [0])), shape=(2, 2)), np.ones(2)).sum())(
             np.ones(1)
         )
-    with pytest.raises(NotDifferentiableError, match="cg: no convergence"):
+    with pytest.raises(NotDifferentiableError, match="cg: no convergence.*, at test_scipy_sparse.py"):
         cr.grad(lambda b: sparse.linalg.cg(scipy.sparse.csr_array(SPD), b, maxiter=1)[0].sum())(X)
     with pytest.raises(ShapeError, match=r"spsolve: shapes \(5, 5\) and \(4,\) do not fit, at test_scipy_sparse"):
         cr.grad(lambda b: sparse.linalg.spsolve(scipy.sparse.csr_array(DENSE), b).sum())(np.ones(4))

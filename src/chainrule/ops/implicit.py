@@ -57,6 +57,11 @@ class Implicit(ABC):
 
     @property
     @abstractmethod
+    def line(self) -> str:
+        """The user's line, for messages."""
+
+    @property
+    @abstractmethod
     def equations(self) -> Program:
         """F and ∂F/∂y, of y and the arguments on which F depends."""
 
@@ -69,12 +74,14 @@ class Root(Implicit):
         residual: F; its inputs are y, a vector, and the arguments on which it depends.
         solver: What finds y. It may take more arguments, such as a first guess; their derivative is zero.
         name: The function that asks for the root, for messages.
+        where: The user's line, for messages.
         count: How many integers tell how it went.
     """
 
     residual: Program
     solver: Solver
     name: str
+    where: str = ""
     count: int = 1
 
     @property
@@ -87,6 +94,10 @@ class Root(Implicit):
 
     def words(self) -> str:
         return self.name
+
+    @property
+    def line(self) -> str:
+        return self.where
 
     def evaluate(self, values: Values, engine: Engine) -> tuple[Any, Any]:
         y, info = self.solver(values, engine)
@@ -123,6 +134,10 @@ class Rows(Implicit):
     def words(self) -> str:
         return f"{self.size} times {self.one.words()}"
 
+    @property
+    def line(self) -> str:
+        return self.one.line
+
     def evaluate(self, values: Values, engine: Engine) -> tuple[Any, Any]:
         results = tuple(np.empty(spec.shape, spec.dtype) for spec in self.specs)
         for k in range(self.size):
@@ -145,7 +160,7 @@ def _edge(k: int, node: Node) -> Edge | None:
     if node.params["index"] or k >= len(used):  # what only the solver takes has no edge
         return None
     held = [alias(arg) for arg in used]
-    given = (checked(node, ir.item(owner, 1), name=control.words()), *held)
+    given = (checked(node, ir.item(owner, 1), name=control.words(), where=control.line), *held)
     residual, partials = ir.inline(program.outputs, dict(zip(program.inputs, given, strict=True)), builder)
     source = held[k]
     if not ir.between([residual], [source]):
@@ -207,11 +222,11 @@ alias = Op(
 # -- solutions that are none ------------------------------------------------------------------------------------
 
 
-def _checked(y: Any, info: Any, name: str) -> Any:
+def _checked(y: Any, info: Any, name: str, where: str) -> Any:
     if not np.all(np.asarray(info)[..., 0]):
         raise NotDifferentiableError(
-            f"{name}: the search ended without a solution, so there is nothing to differentiate; give a better first "
-            "guess, more iterations, or a looser tolerance"
+            f"{name}: the search ended without a solution, so there is nothing to differentiate{where}; give a better "
+            "first guess, more iterations, or a looser tolerance"
         )
     return y
 
@@ -226,10 +241,10 @@ checked = Op(
     "checked",
     "A solution, of which a derivative is asked; an error if it is none.",
     evaluate=_checked,
-    infer=lambda y, info, name: y,
+    infer=lambda y, info, name, where: y,
     edge=lambda k, node: None if k else Diagonal(1, node.spec, node.spec, node.shape, like=node),
     batch=_batch_checked,
-    source=lambda y, info, name: y,
+    source=lambda y, info, name, where: y,
     family="opaque",
 )
 

@@ -68,6 +68,7 @@ class Method:
         size: Number of these elements.
         options: Other options of the solver.
         told: What SciPy told of the last solution.
+        where: The user's line, for messages.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Method:
     size: int
     options: dict[str, Any]
     told: dict[str, Any]
+    where: str = ""
 
     def __repr__(self) -> str:
         return f"<{self.name} by {self.solver}>"
@@ -199,7 +201,7 @@ class Ode(Control):
         method = self.method
         options = dict(method.options)
         run = engine.prepared(self.flat)
-        if method.is_implicit:
+        if method.is_implicit and "lband" not in options and "uband" not in options:
             slope = engine.prepared(self.jacobian)
             options["jac"] = lambda t, y: np.asarray(slope([t, y, *consts])[0])
         found = scipy.integrate.solve_ivp(
@@ -207,7 +209,8 @@ class Ode(Control):
             dense_output=keep, rtol=method.rtol, atol=method.atol_of(state.size), **options,
         )  # fmt: skip
         if not found.success:
-            raise NotDifferentiableError(f"{method.name}: {found.message} The solution ends at t = {found.t[-1:]}")
+            why = found.message.rstrip(".")
+            raise NotDifferentiableError(f"{method.name}: {why}{method.where}; no solution reaches the last time")
         method.told.update({key: found[key] for key in ("nfev", "njev", "nlu", "message", "status")})
         return found.y.T, found.sol
 
@@ -516,7 +519,7 @@ class _Adjoint:
         while solver.status == "running":
             message = solver.step()
             if solver.status == "failed":
-                raise NotDifferentiableError(f"{method.name}: in the adjoint equation, {message}")
+                raise NotDifferentiableError(f"{method.name}: in the adjoint equation, {message}{method.where}")
             old, new = solver.t_old, solver.t
             longest = max(longest, abs(new - old))
             if self.wanted:

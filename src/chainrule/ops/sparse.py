@@ -109,6 +109,7 @@ class Iterative:
         start: The first guess, for the first solution alone.
         operator: The linear operator to solve with, where there is no matrix.
         flipped: Whether its transpose is meant.
+        where: The user's line, for messages.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Iterative:
     start: Any = None
     operator: Any = None
     flipped: bool = False
+    where: str = ""
 
     @property
     def again(self) -> Iterative:
@@ -141,8 +143,8 @@ class Iterative:
             x, info = method(matrix, np.ascontiguousarray(column), self.start, **self.options)
             if info:
                 raise NotDifferentiableError(
-                    f"{self.name}: no convergence (info={info}); give more iterations, a preconditioner, or a looser "
-                    "tolerance"
+                    f"{self.name}: no convergence (info={info}){self.where}; give more iterations, a preconditioner, "
+                    "or a looser tolerance"
                 )
             found.append(x)
         return np.stack(found, axis=-1).reshape((matrix.shape[1], *b.shape[1:]))

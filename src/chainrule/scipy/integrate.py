@@ -458,7 +458,7 @@ class _Problem:
             raise ValueError("`y0` must be 1-dimensional.")
         self.f = f
         self.y0 = y0 if y0.dtype.kind == "c" else y0.astype(float)
-        self.method = Method(name, solver, rtol, atol, y0.size, options, {})
+        self.method = Method(name, solver, rtol, atol, y0.size, options, {}, at())
         specs = [Spec((), np.dtype(float)), Spec(y0.shape, self.y0.dtype)]
         (body,), self.around = traced_body(name, [lambda t, y: self._fitted(f(t, y))], specs, ["t", "y"])
         t, y, *consts = body.inputs
@@ -479,7 +479,7 @@ class _Problem:
         ]
         run = NUMPY.prepared(self.body)
         options = dict(self.method.options)
-        if self.method.is_implicit:
+        if self.method.is_implicit and "lband" not in options and "uband" not in options:
             control = Ode(self.body, len(consts), 1, self.method)
             partials = NUMPY.prepared(control.jacobian)
             options["jac"] = lambda t, y: np.asarray(partials([t, y, *consts])[0])

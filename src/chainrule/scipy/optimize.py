@@ -40,7 +40,8 @@ from chainrule.types import Spec
 
 __all__ = [
     "bisect", "brenth", "brentq", "curve_fit", "fixed_point", "fsolve", "least_squares", "linear_sum_assignment",
-    "minimize", "minimize_pytree", "minimize_scalar", "newton", "ridder", "root", "root_scalar", "toms748",
+    "lsq_linear", "minimize", "minimize_pytree", "minimize_scalar", "newton", "nnls", "ridder",
+    "root", "root_scalar", "toms748",
 ]  # fmt: skip
 
 Function = Callable[..., Any]
@@ -937,6 +938,65 @@ def _inside(low: Any, high: Any) -> Any:
     middle = np.where(np.isfinite(low) & np.isfinite(high), 0.5 * (low + high), 1.0)
     middle = np.where(np.isfinite(low) & ~np.isfinite(high), low + 1, middle)
     return np.where(~np.isfinite(low) & np.isfinite(high), high - 1, middle)
+
+
+def _boxed(name: str, A: Any, b: Any, limits: Any, find: Function) -> tuple[Any, Any, _Search, Any]:
+    """Return the x in a box for which |A x - b| is least, and the residual there."""
+    A, b = stacked(A), stacked(b)
+    low, high = limits
+
+    def value(x: Any) -> Any:
+        return A @ x - b
+
+    def stationary(x: Any) -> Any:
+        return x - np.clip(x - A.T @ value(x), low, high)
+
+    search = _Search(name, A.shape[1], float, stationary)
+    x, info = search.solve(lambda _, rest: find(*rest), (A, b, (low, high)))
+    return x, value(x), search, info
+
+
+@twin(scipy.optimize)
+def nnls(A: Any, b: Any, *, maxiter: Any = None) -> tuple[Any, Any]:
+    """Return the x ≥ 0 for which |A x - b| is least, and that norm.
+
+    Example:
+        >>> import numpy as np, chainrule as cr
+        >>> from chainrule.scipy.optimize import nnls
+        >>> cr.jacobian(lambda b: nnls(np.eye(2), b)[0])(np.array([1.0, -1.0])).diagonal()
+        array([1., 0.])
+    """
+
+    def find(A: Any, b: Any, _: Any) -> tuple[Any, Any]:
+        return OptimizeResult(success=True), scipy.optimize.nnls(A, b, maxiter=maxiter)[0]
+
+    x, residual, _, _ = _boxed("nnls", A, b, (0.0, np.inf), find)
+    return x, np.linalg.norm(residual)
+
+
+@twin(scipy.optimize)
+def lsq_linear(
+    A: Any, b: Any, bounds: Any = (-np.inf, np.inf), method: str = "trf", tol: float = 1e-10, lsq_solver: Any = None,
+    lsmr_tol: Any = None, max_iter: Any = None, verbose: int = 0, *, lsmr_maxiter: Any = None,
+) -> OptimizeResult:  # fmt: skip
+    """Return the x within bounds for which |A x - b| is least; the result has differentiable `x`, `cost` and `fun`.
+
+    Example:
+        >>> import numpy as np, chainrule as cr
+        >>> from chainrule.scipy.optimize import lsq_linear
+        >>> cr.jacobian(lambda b: lsq_linear(np.eye(2), b, (0.0, 2.0)).x)(np.array([1.0, 3.0])).diagonal().round(6)
+        array([1., 0.])
+    """
+    limits = (bounds.lb, bounds.ub) if isinstance(bounds, scipy.optimize.Bounds) else tuple(bounds)
+
+    def find(A: Any, b: Any, box: Any) -> tuple[Any, Any]:
+        found = scipy.optimize.lsq_linear(
+            A, b, box, method, tol, lsq_solver, lsmr_tol, max_iter, verbose, lsmr_maxiter=lsmr_maxiter
+        )
+        return found, found.x
+
+    x, residual, search, info = _boxed("lsq_linear", A, b, limits, find)
+    return search.result(info, x=x, fun=residual, cost=0.5 * np.sum(residual**2))
 
 
 # -- assignments -----------------------------------------------------------------------------------------------

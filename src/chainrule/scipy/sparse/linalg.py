@@ -107,6 +107,8 @@ class _Factors:
     def __init__(self, A: Any, original: Any) -> None:
         self._data, self._pattern = _matrix(A)
         self._original = original
+        if original is not None:
+            self._pattern.factors = np.array(self._data), original
         self.shape = self._pattern.shape
 
     def solve(self, rhs: Any, trans: str = "N") -> Any:
@@ -162,7 +164,7 @@ def _iterative(name: str) -> Callable[..., Any]:
     def rule(A: Any, b: Any, x0: Any = None, **options: Any) -> tuple[Any, int]:
         start = x0.value if isinstance(x0, TracedArray) else x0
         operator = A if _is_operator(A) else None
-        return _solved(name, A, b, Iterative(name, options, start, operator)), 0
+        return _solved(name, A, b, Iterative(name, options, start, operator, where=at())), 0
 
     rule.__name__ = rule.__qualname__ = name
     rule.__doc__ = f"""Solve A x = b by the iterative method `{name}`; an error where it does not converge.
