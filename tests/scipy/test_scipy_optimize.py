@@ -132,6 +132,8 @@ def test_fields_of_a_minimum() -> None:
         assert found.message == "Optimization terminated successfully."
         return found.x, found.jac, np.asarray(found.nfev, like=t)
 
+    with pytest.raises(UnsupportedError, match=r"'hess_inv' of a result .* not there, at test_scipy_optimize.py"):
+        cr.grad(lambda t: np.sum(optimize.minimize(energy, np.zeros(3), args=(t,)).hess_inv))(T)
     (x, slope, count), pull = cr.vjp(f, T)
     assert count > 2
     np.testing.assert_allclose(slope, 0, atol=1e-5)

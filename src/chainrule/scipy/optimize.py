@@ -27,7 +27,7 @@ from scipy.optimize import LinearConstraint, NonlinearConstraint, OptimizeResult
 
 from chainrule import tree
 from chainrule.api import grad, hessian, jacobian
-from chainrule.errors import ShapeError, UnsupportedError
+from chainrule.errors import ShapeError, UnsupportedAttributeError, UnsupportedError
 from chainrule.implicit import only_here, solved, traced_at, traced_body, vector
 from chainrule.ops.control import Engine
 from chainrule.ops.host import host
@@ -133,11 +133,28 @@ class _Search:
     def result(self, info: Any, **fields: Any) -> OptimizeResult:
         """Return SciPy's result with differentiable fields; what SciPy said only where it has run."""
         is_lazy = isinstance(info, TracedArray) and info.builder.lazy
-        known = {} if is_lazy or self.found is None else dict(self.found)
+        known: dict[str, Any] = {}
+        if not is_lazy and self.found is not None:  # other numbers would lose their derivative
+            known = {key: value for key, value in self.found.items() if isinstance(value, _COUNTABLE)}
         for k, key in enumerate(_COUNTS):
             if key in known or is_lazy:
                 known[key] = info[k] != 0 if key == "success" else info[k]
-        return OptimizeResult(known | fields)
+        return _Result(known | fields)
+
+
+_COUNTABLE = (bool, int, str, np.bool_, np.integer)
+
+
+class _Result(OptimizeResult):  # type: ignore[misc]
+    """SciPy's result with those fields that have derivatives, or need none."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self or name.startswith("__"):
+            return super().__getattr__(name)
+        raise UnsupportedAttributeError(
+            f"the field {name!r} of a result with traced values is not there{at()}: it would have no derivative; "
+            "compute it from x, as chainrule.hessian(f)(x)"
+        )
 
 
 def _is_array(leaf: Any) -> bool:
@@ -505,6 +522,7 @@ def fsolve(
     if not full_output:
         return x
     details = {} if search.found is None else search.found.details
+    details = {key: value for key, value in details.items() if isinstance(value, _COUNTABLE)}
     return x, {**details, "fvec": value(x)}, info[1], "" if search.found is None else search.found.message
 
 
