@@ -134,7 +134,7 @@ def test_fields_of_a_minimum() -> None:
 
     with pytest.raises(UnsupportedError, match=r"'hess_inv' of a result .* not there, at test_scipy_optimize.py"):
         cr.grad(lambda t: np.sum(optimize.minimize(energy, np.zeros(3), args=(t,)).hess_inv))(T)
-    (x, slope, count), pull = cr.vjp(f, T)
+    (_, slope, count), pull = cr.vjp(f, T)
     assert count > 2
     np.testing.assert_allclose(slope, 0, atol=1e-5)
     np.testing.assert_allclose(pull((np.zeros(3), np.ones(3), 0))[0], 0, atol=1e-12)  # it stays zero
@@ -145,7 +145,7 @@ def test_fields_of_a_minimum() -> None:
 
 def test_bounds() -> None:
     f = lambda t: optimize.minimize(energy, np.zeros(3), args=(t,), bounds=BOX).x
-    x, pull = cr.vjp(f, 5 * np.abs(T))
+    x = cr.vjp(f, 5 * np.abs(T))[0]
     assert x[0] == 1.0
     free = np.ix_([1, 2], [1, 2])
     hessian = (A + np.diag(0.09 * np.exp(0.3 * x)))[free]

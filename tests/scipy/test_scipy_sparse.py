@@ -319,5 +319,4 @@ def test_what_is_scipys_stays_scipys() -> None:
     assert sparse.linalg.eigsh is scipy.sparse.linalg.eigsh
     assert isinstance(sparse.diags_array([1.0, 2.0]), scipy.sparse.dia_array)
     np.testing.assert_allclose(sparse.linalg.spsolve(scipy.sparse.csc_array(DENSE), X), np.linalg.solve(DENSE, X))
-    x, info = sparse.linalg.cg(scipy.sparse.csr_array(SPD), X)
-    assert info == 0
+    assert sparse.linalg.cg(scipy.sparse.csr_array(SPD), X)[1] == 0
