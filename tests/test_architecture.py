@@ -18,7 +18,7 @@ LAYERS = [  # from the bottom; parts of one layer do not import each other
     {"ops"},
     {"tracing"},
     {"transforms", "interpret", "source", "serialize", "surroundings", "llvm"},
-    {"batching", "control", "custom", "graph", "api", "dispatch"},
+    {"batching", "control", "custom", "graph", "api", "dispatch", "implicit", "ravel"},
     {"testing", "scipy", "explanation", "learn"},
     {"cli"},
     {""},  # the package itself: public names

@@ -8,6 +8,8 @@ from chainrule.dispatch import jit
 from chainrule.errors import ChainruleError
 from chainrule.explanation import Explanation, explain
 from chainrule.graph import Graph, trace
+from chainrule.implicit import implicit_root
+from chainrule.ravel import ravel_pytree
 from chainrule.scipy import special as _special  # noqa: F401 - so that chainrule.scipy.special is there
 from chainrule.testing import check_derivatives
 
@@ -25,10 +27,12 @@ __all__ = [
     "grad",
     "hessian",
     "hvp",
+    "implicit_root",
     "jacobian",
     "jit",
     "jvp",
     "linearize",
+    "ravel_pytree",
     "scan",
     "stop_gradient",
     "trace",

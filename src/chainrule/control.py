@@ -8,17 +8,15 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from chainrule import ir, tree
 from chainrule.errors import ChainruleError, DtypeError, ShapeError
-from chainrule.ir import Builder, Node, Program
-from chainrule.ops.control import NUMPY, Call, Cond, Control, Scan, While
-from chainrule.tracing import tracing_into
-from chainrule.tracing.array import TracedArray, TracedNumber, compute, finish, lift, newest
+from chainrule.ops.control import Call, Cond, Scan, While
+from chainrule.tracing.array import TracedArray, TracedNumber, finish
+from chainrule.tracing.bodies import Body, apply, close, is_python
 from chainrule.tracing.origin import at
 from chainrule.types import Spec
 
@@ -56,7 +54,7 @@ def cond(pred: Any, true_fun: Function, false_fun: Function, *operands: Any) -> 
     leaves = _leaves(operands, "cond: operand")
     specs = [leaf.spec for leaf in leaves]
     branches = [
-        _Trace("cond", specs, [leaf.is_number for leaf in leaves], [f"x{k}" for k in range(len(leaves))])
+        Body("cond", specs, [leaf.is_number for leaf in leaves], [f"x{k}" for k in range(len(leaves))])
         for _ in range(2)
     ]
     _, structure = tree.flatten(operands)
@@ -69,7 +67,7 @@ def cond(pred: Any, true_fun: Function, false_fun: Function, *operands: Any) -> 
         raise ShapeError(f"cond: true_fun and false_fun must return the same structure, got {result} and {other}{at()}")
     paths = tree.leaf_paths(tree.unflatten(result, ours))
     for path, one, two in zip(paths, ours, theirs, strict=True):
-        kinds = [[] if _is_python(leaf) else [_dtype(leaf)] for leaf in (two, one)]
+        kinds = [[] if is_python(leaf) else [_dtype(leaf)] for leaf in (two, one)]
         nodes = [branch.output(leaf, kind) for branch, leaf, kind in zip(branches, (one, two), kinds, strict=True)]
         if nodes[0].spec != nodes[1].spec:
             wrong = ShapeError if nodes[0].shape != nodes[1].shape else DtypeError
@@ -77,9 +75,9 @@ def cond(pred: Any, true_fun: Function, false_fun: Function, *operands: Any) -> 
                 f"cond: true_fun returns {nodes[0].spec}{path and f' at {path}'}, false_fun {nodes[1].spec}{at()}; "
                 "both must return the same shape and dtype"
             )
-    (yes, no), around = _close(branches)
+    (yes, no), around = close(branches)
     control = Cond(yes, no)
-    return finish(tree.unflatten(result, _apply(control, [pred], around, leaves)))
+    return finish(tree.unflatten(result, apply(control, [pred], around, _values(leaves))))
 
 
 def while_loop(cond_fun: Function, body_fun: Function, init: Any) -> Any:
@@ -119,7 +117,7 @@ def while_loop(cond_fun: Function, body_fun: Function, init: Any) -> Any:
     while True:
         specs, weak = [leaf.spec for leaf in leaves], [leaf.is_number for leaf in leaves]
         spelled = [f"carry{name}" for name in names]
-        test, body = (_Trace("while_loop", specs, weak, spelled) for _ in range(2))
+        test, body = (Body("while_loop", specs, weak, spelled) for _ in range(2))
         (runs, *more), _ = test.run(lambda handles: cond_fun(tree.unflatten(structure, handles)))
         holds = test.output(runs)
         if more or holds.shape:
@@ -128,9 +126,9 @@ def while_loop(cond_fun: Function, body_fun: Function, init: Any) -> Any:
         found, result = body.run(lambda handles: body_fun(tree.unflatten(structure, handles)))
         if _fits("while_loop", body, leaves, found, result, structure, names):
             break
-    (check, step), around = _close([test, body])
+    (check, step), around = close([test, body])
     control = While(step, len(around), len(leaves), check)
-    return finish(tree.unflatten(structure, _apply(control, [], around, leaves)))
+    return finish(tree.unflatten(structure, apply(control, [], around, _values(leaves))))
 
 
 def fori_loop(lower: Any, upper: Any, body_fun: Function, init: Any) -> Any:
@@ -229,7 +227,7 @@ def checkpoint(f: Function) -> Function:
         if not traced:
             return f(*args, **kwargs)
         leaves = [_Leaf(leaf, "") for leaf in traced]
-        trace = _Trace("", [leaf.spec for leaf in leaves], [], [f"x{k}" for k in range(len(leaves))], traced)
+        trace = Body("", [leaf.spec for leaf in leaves], [], [f"x{k}" for k in range(len(leaves))], traced)
 
         def run(handles: list[Any]) -> Any:
             rest = iter(handles)
@@ -245,8 +243,8 @@ def checkpoint(f: Function) -> Function:
                 trace.output(leaf)
         if not trace.outputs:
             return tree.unflatten(result, found)
-        (body,), around = _close([trace])
-        parts = iter(_apply(Call(body), [], around, leaves))
+        (body,), around = close([trace])
+        parts = iter(apply(Call(body), [], around, _values(leaves)))
         return finish(tree.unflatten(result, [next(parts) if leaf is None else leaf for leaf in fixed]))
 
     return recomputed
@@ -272,7 +270,7 @@ def _scan(
     while True:
         spelled = [*(f"carry{name}" for name in names), *(f"x{name}" for name in x_names)]
         weak = [*(leaf.is_number for leaf in leaves), *(False for _ in elements)]
-        body = _Trace(loop, [*(leaf.spec for leaf in leaves), *specs], weak, spelled)
+        body = Body(loop, [*(leaf.spec for leaf in leaves), *specs], weak, spelled)
 
         def run(handles: list[Any]) -> Any:
             carry = tree.unflatten(structure, handles[: len(leaves)])
@@ -285,9 +283,9 @@ def _scan(
     ys, y_structure = tree.flatten(pair[1])
     for y in ys:
         body.output(y)
-    (step,), around = _close([body])
+    (step,), around = close([body])
     control = Scan(step, len(around), len(leaves), length, reverse, slots)
-    results = _apply(control, [], around, [*leaves, *elements])
+    results = apply(control, [], around, _values([*leaves, *elements]))
     carry_out, y_out = results[: len(leaves)], results[len(leaves) :]
     return tree.unflatten(structure, carry_out), tree.unflatten(y_structure, y_out)
 
@@ -346,7 +344,7 @@ class _Leaf:
 
     def __init__(self, value: Any, name: str) -> None:
         self.is_traced = isinstance(value, TracedArray)
-        self.is_number = _is_python(value) or isinstance(value, TracedNumber)
+        self.is_number = is_python(value) or isinstance(value, TracedNumber)
         if not self.is_traced:
             if not isinstance(value, np.ndarray | np.generic | int | float | complex):
                 raise DtypeError(f"{name}: arrays are expected, got {type(value).__name__}{at()}")
@@ -367,13 +365,13 @@ def _leaves(values: Any, name: str) -> list[_Leaf]:
     ]
 
 
+def _values(leaves: Sequence[_Leaf]) -> list[Any]:
+    return [leaf.value for leaf in leaves]
+
+
 def _own(value: Any) -> Any:
     """Return an array that a body may overwrite."""
     return value.copy() if isinstance(value, np.ndarray) else value
-
-
-def _is_python(value: Any) -> bool:
-    return isinstance(value, int | float | complex) and not isinstance(value, np.generic | bool)
 
 
 def _dtype(value: Any) -> np.dtype[Any]:
@@ -416,7 +414,7 @@ class _Carry:
 
 
 def _fits(
-    loop: str, body: _Trace, leaves: Sequence[_Leaf], found: Sequence[Any], result: Any, structure: Any,
+    loop: str, body: Body, leaves: Sequence[_Leaf], found: Sequence[Any], result: Any, structure: Any,
     names: Sequence[str],
 ) -> bool:  # fmt: skip
     """Add the carry that a body returns to its outputs; False if the body must be traced anew with other dtypes."""
@@ -452,150 +450,6 @@ def _other_spec(loop: str, name: str, found: Spec, expected: Spec) -> ChainruleE
         f"{loop}: the carry{name} begins as {expected}, the body returns {found}{at()}; it must stay the same: "
         f"{hint}, or convert in the body"
     )
-
-
-# -- bodies ------------------------------------------------------------------------------------------------
-
-
-class _Trace:
-    """A function traced without values, in a graph of its own.
-
-    Attributes:
-        builder: Its graph.
-        inputs: Its arguments.
-        outputs: Its results.
-    """
-
-    def __init__(
-        self,
-        loop: str,
-        specs: Sequence[Spec],
-        weak: Sequence[bool],
-        names: Sequence[str],
-        bound: Sequence[TracedArray] | None = None,
-    ) -> None:
-        self.builder = Builder(lazy=True, body_of=loop)
-        self.bound = bound
-        self.inputs: list[Node] = []
-        self.outputs: list[Node] = []
-        for k, (spec, name) in enumerate(zip(specs, names, strict=True)):
-            value = bound[k].node.value if bound else None
-            self.inputs.append(self.builder.input(spec, value, name, binding=bound[k] if bound else None))
-        self.handles = [
-            TracedNumber(self.builder, node) if weak and weak[k] else TracedArray(self.builder, node)
-            for k, node in enumerate(self.inputs)
-        ]
-
-    def run(self, f: Callable[[list[Any]], Any], flat: bool = True) -> tuple[Any, Any]:
-        """Return what f makes of the arguments: leaves and structure, or as it is."""
-        with tracing_into(self.builder):
-            result = f(list(self.handles))
-        self.builder.verify()
-        return tree.flatten(result) if flat else (result, None)
-
-    def output(self, leaf: Any, dtypes: Sequence[np.dtype[Any]] = ()) -> Node:
-        """Add a result; a Python number takes the dtype it has beside `dtypes`."""
-        if not isinstance(leaf, TracedArray | np.ndarray | np.generic | int | float | complex):
-            raise DtypeError(f"{self.builder.body_of}: arrays are expected, got {type(leaf).__name__} {leaf!r}{at()}")
-        node = lift(self.builder, leaf, dtypes if _is_python(leaf) else ())
-        self.outputs.append(node)
-        return node
-
-
-@dataclass(frozen=True, slots=True)
-class _Around:
-    """What bodies use from around them.
-
-    Attributes:
-        values: Traced and plain arrays, which become arguments of the loop.
-        numbers: Numbers that the bodies hold.
-        looked: For each body that looked at values around it, how to say so in the graph outside.
-    """
-
-    values: list[Any]
-    numbers: list[Any]
-    looked: list[Callable[[Builder, Sequence[Node]], None]]
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-
-def _close(traces: Sequence[_Trace]) -> tuple[list[Program], _Around]:
-    """Return bodies whose first arguments are what they use from around them, and this.
-
-    They are built anew, without what only tracing needs.
-    """
-    places: dict[Any, int] = {}
-    values: list[Any] = []
-    specs: list[Spec] = []
-    found: list[dict[Node, int]] = []
-    for trace in traces:
-        trace.builder.open = False
-        own: dict[Node, int] = {}
-        for node in ir.ancestors((*trace.outputs, *trace.builder.guards)):
-            if node.op is not ir.CONSTANT or node.binding is None:
-                continue
-            key = node.binding.node if isinstance(node.binding, TracedArray) else id(node.binding)
-            if key not in places:
-                places[key] = len(values)
-                values.append(node.binding)
-                specs.append(node.spec)
-            own[node] = places[key]
-        found.append(own)
-    programs = []
-    for trace, own in zip(traces, found, strict=True):
-        builder = Builder(lazy=True, body_of=trace.builder.body_of or "checkpoint")
-        captured = [builder.input(spec) for spec in specs]
-        for node, k in own.items():
-            if node.is_named:
-                builder.name(captured[k], node.name)
-        inputs = []
-        for node in trace.inputs:
-            inputs.append(builder.input(node.spec, name=node.name))
-        mapping = {node: captured[k] for node, k in own.items()} | dict(zip(trace.inputs, inputs, strict=True))
-        outputs = ir.inline(trace.outputs, mapping, builder)
-        programs.append(Program((*captured, *inputs), tuple(outputs), builder))
-    numbers = [
-        node.value
-        for trace in traces
-        for node in trace.builder.table.values()
-        if node.op is ir.CONSTANT and not node.shape
-    ]
-    looked: list[Callable[[Builder, Sequence[Node]], None]] = [
-        functools.partial(_look_outside, trace, own)
-        for trace, own in zip(traces, found, strict=True)
-        if trace.builder.guards
-    ]
-    return programs, _Around(values, numbers, looked)
-
-
-def _look_outside(trace: _Trace, own: dict[Node, int], builder: Builder, nodes: Sequence[Node]) -> None:
-    """Note in the graph outside what a body looked at: it depends on nothing but what is around the body."""
-    mapping = {node: nodes[k] for node, k in own.items()}
-    if trace.bound is not None:
-        mapping |= {node: lift(builder, value) for node, value in zip(trace.inputs, trace.bound, strict=True)}
-    guards = trace.builder.guards
-    for node, seen in zip(ir.inline(list(guards), mapping, builder), guards.values(), strict=True):
-        if node.op is not ir.CONSTANT:
-            builder.guards.setdefault(node, seen)
-
-
-def _apply(control: Control, first: Sequence[Any], around: _Around, leaves: Sequence[_Leaf]) -> list[Any]:
-    """Record a loop in the newest graph among its arguments, and return its results; run it if nothing is traced."""
-    values = [leaf.value for leaf in leaves]
-    operands = [*first, *around.values, *values]
-    if not any(isinstance(value, TracedArray) for value in operands):
-        return list(control.evaluate(operands, NUMPY))
-    builder = newest(operands)
-    if builder.lazy:
-        for number in around.numbers:
-            builder.constant(number)
-    nodes = [lift(builder, value) for value in operands]
-    for look in around.looked:
-        look(builder, nodes[len(first) : len(first) + len(around)])
-    owner = compute(builder, control.op, tuple(nodes), {"control": control})
-    count = range(len(control.specs))
-    return [TracedArray(builder, compute(builder, ir.ITEM, (owner,), {"index": k})) for k in count]
 
 
 __all__ = ["checkpoint", "cond", "fori_loop", "scan", "while_loop"]

@@ -19,6 +19,7 @@ from types import FrameType, NoneType
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 import scipy.special
 
 from chainrule import ir
@@ -70,6 +71,12 @@ UFUNC_METHODS: dict[str, Callable[..., Any]] = {}
 
 UFUNCS: dict[np.ufunc, Op] = {op.evaluate: op for op in REGISTRY.values() if isinstance(op.evaluate, np.ufunc)}
 
+
+SPARSE_PRODUCTS = {
+    getattr(getattr(kind, "_matmul_dispatch", None), "__code__", None)
+    for kind in (scipy.sparse.csr_array, scipy.sparse.coo_array, scipy.sparse.dia_array)
+}
+"""What SciPy's sparse matrices run for `A @ x`: it leaves to x what is a mere object for NumPy."""
 
 _MISSING = {
     "base": "a traced view knows its base itself: assigning to either shows in both",
@@ -385,6 +392,8 @@ class TracedArray:
         return complex(self._leave("complex()"))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if sys._getframe(1).f_code in SPARSE_PRODUCTS:
+            return np.array(None, dtype=object)  # __rmatmul__ comes next
         return np.array(self._leave("Conversion to a plain array"), dtype=dtype)
 
     def item(self, *args: Any) -> Any:
@@ -828,7 +837,9 @@ def lift(builder: Builder, value: Any, dtypes: Sequence[np.dtype[Any]] = ()) -> 
     if not isinstance(value, np.ndarray | np.generic | int | float | complex):
         array = np.asarray(value)
         if array.dtype.hasobject:
-            raise UnsupportedError(f"{type(value).__name__} cannot be mixed with traced arrays{at()}")
+            advice = "; products A @ x can, and sparse matrices with traced elements: chainrule.scipy.sparse"
+            advice = advice if scipy.sparse.issparse(value) else ""
+            raise UnsupportedError(f"{type(value).__name__} cannot be mixed with traced arrays{at()}{advice}")
         value = array
     if isinstance(value, np.ndarray) and value.ndim:
         node = builder.capture(value)
@@ -1146,7 +1157,7 @@ def _deliver(result: Any, out: Any, name: str) -> Any:
 
 
 def _binary(ufunc: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    op = UFUNCS.get(ufunc)
+    op = None if ufunc is np.matmul else UFUNCS.get(ufunc)  # the rule of matmul knows sparse matrices too
 
     def forward(self: Any, other: Any) -> Any:
         if not _is_operand(other):
@@ -1177,7 +1188,8 @@ def _is_operand(value: Any) -> bool:
     kind = type(value)
     if kind in _OPERANDS:
         return True
-    return not issubclass(kind, str | dict | set | NoneType) and getattr(kind, "__array_ufunc__", True) is not None
+    wrong = issubclass(kind, str | dict | set | NoneType) and not scipy.sparse.issparse(value)
+    return not wrong and getattr(kind, "__array_ufunc__", True) is not None
 
 
 def _in_place(ufunc: np.ufunc) -> Callable[..., Any]:

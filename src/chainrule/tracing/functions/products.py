@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,7 +51,6 @@ if hasattr(np, "matvec"):  # since NumPy 2.2
     implements(np.vecmat)(lambda x1, x2: np.squeeze(np.matmul(np.expand_dims(_conjugate(x1), -2), x2), -2))
 
 
-FUNCTIONS[np.matmul] = FUNCTIONS[np.linalg.matmul] = functools.partial(record, matmul)
 FUNCTIONS[np.linalg.tensordot] = lambda x1, x2, /, *, axes=2: np.tensordot(x1, x2, axes)
 FUNCTIONS[np.linalg.outer] = lambda x1, x2, /: np.outer(x1, x2)
 implements(np.outer)(lambda a, b: np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1)))
