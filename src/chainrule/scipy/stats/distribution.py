@@ -20,7 +20,6 @@ import numpy as np
 import scipy.stats
 
 from chainrule.errors import DtypeError, UnsupportedError
-from chainrule.ops.host import stop_gradient
 from chainrule.scipy.stats.hosted import Hosted, Partial, slope
 from chainrule.scipy.twins import register
 from chainrule.tracing.array import TracedArray, cast, holds_traced, record, stacked
@@ -864,8 +863,3 @@ class Frozen:
 
     def __reduce__(self) -> Any:
         return Frozen, (self.dist, self.args, self.kwds)
-
-
-def constant(x: Any) -> Any:
-    """Return x without its derivative."""
-    return record(stop_gradient, x) if isinstance(x, TracedArray) else x
