@@ -75,7 +75,7 @@ def log1p_over(t: Any) -> Any:
     """Return log(1 + t) / t, with its Taylor series near 0."""
     near = np.abs(t) < 0.03
     small, large = np.where(near, t, 0.0), np.where(near, 1.0, t)
-    series = 1 / 13.0
+    series: Any = 1 / 13.0
     for k in range(12, 0, -1):
         series = 1 / k - small * series
     return np.where(near, series, np.log1p(large) / large)
@@ -85,7 +85,7 @@ def expm1_over(t: Any) -> Any:
     """Return (exp(t) - 1) / t, with its Taylor series near 0."""
     near = np.abs(t) < 0.1
     small, large = np.where(near, t, 0.0), np.where(near, 1.0, t)
-    series = 1.0
+    series: Any = 1.0
     for k in range(12, 1, -1):
         series = 1 + small * series / k
     return np.where(near, series, np.expm1(large) / large)
@@ -968,9 +968,7 @@ Continuous(
     mean=lambda a, b: a / (a + b),
     var=lambda a, b: a * b / ((a + b) ** 2 * (a + b + 1)),
     skew=lambda a, b: 2 * (b - a) * np.sqrt(a + b + 1) / ((a + b + 2) * np.sqrt(a * b)),
-    kurtosis=lambda a, b: (
-        6 * ((a - b) ** 2 * (a + b + 1) - a * b * (a + b + 2)) / (a * b * (a + b + 2) * (a + b + 3))
-    ),
+    kurtosis=lambda a, b: 6 * ((a - b) ** 2 * (a + b + 1) - a * b * (a + b + 2)) / (a * b * (a + b + 2) * (a + b + 3)),
     entropy=_beta_entropy,
 )
 Continuous(
@@ -1023,7 +1021,9 @@ def _triang_sf(z: Any, c: Any) -> Any:
 
 def _triang_ppf(q: Any, c: Any) -> Any:
     rising = q < c
-    return np.where(rising, np.sqrt(np.where(rising, c * q, 1.0)), 1 - np.sqrt(np.where(rising, 1.0, (1 - c) * (1 - q))))
+    return np.where(
+        rising, np.sqrt(np.where(rising, c * q, 1.0)), 1 - np.sqrt(np.where(rising, 1.0, (1 - c) * (1 - q)))
+    )
 
 
 Continuous(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from chainrule.tracing.array import holds_traced
 from chainrule.tracing.origin import at
 
 
-class gaussian_kde(scipy.stats.gaussian_kde):
+class gaussian_kde(scipy.stats.gaussian_kde):  # type: ignore[misc]
     """SciPy's `gaussian_kde`, differentiable in the points, the sample, its weights and a number as bandwidth."""
 
     __doc__ = scipy.stats.gaussian_kde.__doc__
@@ -50,7 +51,8 @@ class gaussian_kde(scipy.stats.gaussian_kde):
         if not self.is_traced:
             super()._compute_covariance()
             return
-        self.factor = self.covariance_factor()
+        scale: Callable[[], Any] = self.covariance_factor
+        self.factor = scale()
         w = self._weights
         centred = self.dataset - np.sum(self.dataset * w, axis=1, keepdims=True)
         self._data_covariance = (centred * w) @ centred.T / (1 - np.sum(w**2))

@@ -122,7 +122,9 @@ def _betabinom_share(k: Any, n: Any, a: Any, b: Any, above: bool) -> Any:
     if isinstance(n, TracedArray):
         raise refuse("stats.betabinom: cdf and sf of a traced n", "give n as a plain number")
     places = np.arange(np.max(n, initial=0.0) + 1)
-    k, n, a, b = (np.asarray(each)[..., None] if not isinstance(each, TracedArray) else each[..., None] for each in (k, n, a, b))
+    k, n, a, b = (
+        np.asarray(each)[..., None] if not isinstance(each, TracedArray) else each[..., None] for each in (k, n, a, b)
+    )
     there = places <= n
     masses = np.exp(_betabinom_logpmf(np.where(there, places, 0.0), n, a, b))
     return np.sum(np.where(there & ((places > k) if above else (places <= k)), masses, 0.0), axis=-1)

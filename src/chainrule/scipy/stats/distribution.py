@@ -12,9 +12,10 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.stats
@@ -22,7 +23,7 @@ import scipy.stats
 from chainrule.errors import DtypeError, UnsupportedError
 from chainrule.scipy.stats.hosted import Hosted, Partial, slope
 from chainrule.scipy.twins import register
-from chainrule.tracing.array import TracedArray, cast, holds_traced, record, stacked
+from chainrule.tracing.array import TracedArray, cast, holds_traced, stacked
 from chainrule.tracing.origin import at
 
 INF = math.inf
@@ -61,8 +62,8 @@ def numbers(x: Any) -> Any:
 
 
 def choose(condition: Any, a: Any, b: Any) -> Any:
-    """Return a where the condition holds, else b; without a node where the condition is plain and the same throughout."""
-    if condition is None or condition is False:
+    """Return a where the condition holds, else b; b alone where the condition is None, which is nowhere."""
+    if condition is None:
         return b
     return np.where(condition, a, b)
 
@@ -71,7 +72,7 @@ def any_of(*conditions: Any) -> Any:
     """Return where one of the conditions holds; None if that is nowhere."""
     found = None
     for condition in conditions:
-        if condition is None or not isinstance(condition, TracedArray) and not np.any(condition):
+        if condition is None or (not isinstance(condition, TracedArray) and not np.any(condition)):
             continue
         found = condition if found is None else found | condition
     return found
@@ -121,8 +122,8 @@ class Distribution:
     here are SciPy's.
     """
 
-    defaults: dict[str, Any] = {}
-    methods: frozenset[str] = frozenset()
+    defaults: ClassVar[dict[str, Any]] = {}
+    methods: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
         self, name: str, shapes: dict[str, Shape], check: Formula | None, formulas: dict[str, Any], **own: Any
@@ -268,7 +269,7 @@ def method(rule: Callable[..., Any]) -> Callable[..., Any]:
 class Continuous(Distribution):
     """Twin of a continuous distribution."""
 
-    defaults = {"loc": 0, "scale": 1}  # noqa: RUF012
+    defaults: ClassVar[dict[str, Any]] = {"loc": 0, "scale": 1}
     methods = frozenset(["pdf", "logpdf", "cdf", "logcdf", "sf", "logsf", "ppf", "isf", "mean", "var", "std", "median",
                          "entropy", "stats", "moment", "interval", "support", "nnlf"])  # fmt: skip
 
@@ -330,7 +331,7 @@ class Continuous(Distribution):
         else:
             out = any_of(z < low, z > high, np.isinf(z))
         z = choose(out, self.interior(low, high, shapes), z)
-        y = getattr(self, f"_{rule}")(z, shapes)
+        y = getattr(self, f"std_{rule}")(z, shapes)
         if not (isinstance(scale, np.generic | float) and scale == 1):
             y = y - np.log(scale) if rule == "logpdf" else y / scale
         return self.masked(full(y, z, *shapes), (out, outside), (bad, math.nan))
@@ -341,7 +342,7 @@ class Continuous(Distribution):
         left, right = (None, None) if self.bounds == LINE else (any_of(z <= low), any_of(z >= high))
         out = any_of(left, right)
         z = choose(out, self.interior(low, high, shapes), z)
-        y = getattr(self, f"_{rule}")(z, shapes)
+        y = getattr(self, f"std_{rule}")(z, shapes)
         return self.masked(full(y, z, *shapes), (left, below), (right, above), (bad, math.nan))
 
     def masked(self, y: Any, *choices: tuple[Any, Any]) -> Any:
@@ -358,7 +359,7 @@ class Continuous(Distribution):
         bad, shapes = self.checked(shapes, narrow)
         low, high = self.ends(shapes)
         outside = any_of(np.logical_not((q > 0) & (q < 1)))
-        y = getattr(self, f"_{rule}")(choose(outside, 0.5, q), shapes)
+        y = getattr(self, f"std_{rule}")(choose(outside, 0.5, q), shapes)
         first, last = (low, high) if rule == "ppf" else (high, low)
         y = full(y, q, *shapes)
         if outside is not None:
@@ -367,33 +368,33 @@ class Continuous(Distribution):
 
     # -- formulas, and what stands for missing ones --------------------------------------------------------
 
-    def _logpdf(self, z: Any, shapes: Sequence[Any]) -> Any:
+    def std_logpdf(self, z: Any, shapes: Sequence[Any]) -> Any:
         formula = self.formula("logpdf")
         if formula is not None:
             return formula(z, *shapes)
-        return log_of(self._pdf(z, shapes)) if self.formula("pdf") else self.hosted("logpdf")(z, *shapes)
+        return log_of(self.std_pdf(z, shapes)) if self.formula("pdf") else self.hosted("logpdf")(z, *shapes)
 
-    def _pdf(self, z: Any, shapes: Sequence[Any]) -> Any:
+    def std_pdf(self, z: Any, shapes: Sequence[Any]) -> Any:
         formula = self.formula("pdf")
         if formula is not None:
             return formula(z, *shapes)
-        return np.exp(self._logpdf(z, shapes)) if self.formula("logpdf") else self.hosted("pdf")(z, *shapes)
+        return np.exp(self.std_logpdf(z, shapes)) if self.formula("logpdf") else self.hosted("pdf")(z, *shapes)
 
-    def _cdf(self, z: Any, shapes: Sequence[Any]) -> Any:
+    def std_cdf(self, z: Any, shapes: Sequence[Any]) -> Any:
         formula = self.formula("cdf")
         return (formula or self.hosted("cdf"))(z, *shapes)
 
-    def _sf(self, z: Any, shapes: Sequence[Any]) -> Any:
+    def std_sf(self, z: Any, shapes: Sequence[Any]) -> Any:
         formula = self.formula("sf")
         return (formula or self.hosted("sf"))(z, *shapes)
 
-    def _logcdf(self, z: Any, shapes: Sequence[Any]) -> Any:
+    def std_logcdf(self, z: Any, shapes: Sequence[Any]) -> Any:
         formula = self.formula("logcdf")
         if formula is not None:
             return formula(z, *shapes)
         return self._log("cdf", "sf", z, shapes)
 
-    def _logsf(self, z: Any, shapes: Sequence[Any]) -> Any:
+    def std_logsf(self, z: Any, shapes: Sequence[Any]) -> Any:
         formula = self.formula("logsf")
         if formula is not None:
             return formula(z, *shapes)
@@ -408,10 +409,10 @@ class Continuous(Distribution):
         most = q < 0.5
         return np.where(most, np.log1p(-np.where(most, q, 0.5)), log_of(p))
 
-    def _ppf(self, q: Any, shapes: Sequence[Any]) -> Any:
+    def std_ppf(self, q: Any, shapes: Sequence[Any]) -> Any:
         return (self.formula("ppf") or self.hosted("ppf"))(q, *shapes)
 
-    def _isf(self, q: Any, shapes: Sequence[Any]) -> Any:
+    def std_isf(self, q: Any, shapes: Sequence[Any]) -> Any:
         return (self.formula("isf") or self.hosted("isf"))(q, *shapes)
 
     def hosted(self, rule: str) -> Hosted:
@@ -432,27 +433,27 @@ class Continuous(Distribution):
 
     @property
     def _cdf_partial(self) -> Partial:
-        return lambda y, z, *shapes: self._pdf(z, shapes)
+        return lambda y, z, *shapes: self.std_pdf(z, shapes)
 
     @property
     def _sf_partial(self) -> Partial:
-        return lambda y, z, *shapes: -self._pdf(z, shapes)
+        return lambda y, z, *shapes: -self.std_pdf(z, shapes)
 
     @property
     def _logcdf_partial(self) -> Partial:
-        return lambda y, z, *shapes: np.exp(self._logpdf(z, shapes) - y)
+        return lambda y, z, *shapes: np.exp(self.std_logpdf(z, shapes) - y)
 
     @property
     def _logsf_partial(self) -> Partial:
-        return lambda y, z, *shapes: -np.exp(self._logpdf(z, shapes) - y)
+        return lambda y, z, *shapes: -np.exp(self.std_logpdf(z, shapes) - y)
 
     @property
     def _ppf_partial(self) -> Partial:
-        return lambda y, q, *shapes: 1 / self._pdf(y, shapes)
+        return lambda y, q, *shapes: 1 / self.std_pdf(y, shapes)
 
     @property
     def _isf_partial(self) -> Partial:
-        return lambda y, q, *shapes: -1 / self._pdf(y, shapes)
+        return lambda y, q, *shapes: -1 / self.std_pdf(y, shapes)
 
     def _by_shape(self, rule: str, k: int) -> Partial:
         """Return the derivative of a method that is SciPy's with respect to the k-th shape."""
@@ -464,8 +465,8 @@ class Continuous(Distribution):
             "sf": lambda y, z, *shapes: -change(z, *shapes),
             "logcdf": lambda y, z, *shapes: change(z, *shapes) * np.exp(-y),
             "logsf": lambda y, z, *shapes: -change(z, *shapes) * np.exp(-y),
-            "ppf": lambda y, q, *shapes: -change(y, *shapes) / self._pdf(y, shapes),
-            "isf": lambda y, q, *shapes: -change(y, *shapes) / self._pdf(y, shapes),
+            "ppf": lambda y, q, *shapes: -change(y, *shapes) / self.std_pdf(y, shapes),
+            "isf": lambda y, q, *shapes: -change(y, *shapes) / self.std_pdf(y, shapes),
         }[rule]
 
     def _cdf_by_shape(self, k: int) -> Formula | None:
@@ -583,7 +584,9 @@ class Continuous(Distribution):
         """Return the moment about zero of an order from 0 to 4."""
         if isinstance(order, TracedArray) or order not in (0, 1, 2, 3, 4):
             raise refuse(f"{self.called}.moment of order {order}", "orders from 0 to 4 have one")
-        mean, var, skew, kurtosis = self._moments(args, kwds, "mvsk" if order > 2 else "mv") + ([] if order > 2 else [0, 0])
+        mean, var, skew, kurtosis = self._moments(args, kwds, "mvsk" if order > 2 else "mv") + (
+            [] if order > 2 else [0, 0]
+        )
         third, fourth = skew * var**1.5, (kurtosis + 3) * var * var
         return [
             mean * 0 + 1,
@@ -616,7 +619,7 @@ class Discrete(Distribution):
     derivative 0.
     """
 
-    defaults = {"loc": 0}  # noqa: RUF012
+    defaults: ClassVar[dict[str, Any]] = {"loc": 0}
     methods = frozenset(["pmf", "logpmf", "cdf", "logcdf", "sf", "logsf", "ppf", "isf", "mean", "var", "std", "median",
                          "entropy", "stats", "interval", "support"])  # fmt: skip
 
@@ -828,38 +831,46 @@ def _slope_by_shape(formula: Formula, k: int, sign: int) -> Formula:
 
 
 class Frozen:
-    """A distribution with fixed parameters, which may be traced."""
+    """A distribution with fixed parameters, which may be traced; SciPy's own where they are not."""
 
-    def __init__(self, twin: Distribution, args: tuple[Any, ...], kwds: dict[str, Any]) -> None:
-        self.dist, self.args, self.kwds = twin, args, kwds
+    def __init__(self, twin: Any, args: tuple[Any, ...], kwds: dict[str, Any]) -> None:
+        self.twin = twin
+        self.fixed = args, kwds
         self.scipy = None if holds_traced([*args, *kwds.values()]) else twin.scipy(*args, **kwds)
 
     def __getattribute__(self, name: str) -> Any:
         if name == "__class__":
             scipys = object.__getattribute__(self, "__dict__").get("scipy")
-            return Frozen if scipys is None else type(scipys)
+            return type(self) if scipys is None else type(scipys)
         return object.__getattribute__(self, name)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name in ("scipy", "dist", "args", "kwds"):
+        if name.startswith("__") or name in ("scipy", "twin", "fixed"):
             raise AttributeError(name)
-        if self.scipy is not None and not callable(getattr(self.scipy, name)):
-            return getattr(self.scipy, name)
         own = None if self.scipy is None else getattr(self.scipy, name)
-        theirs = getattr(self.dist, name)
-        if not callable(theirs):
-            return theirs
+        if own is not None and not isinstance(own, types.MethodType):
+            return own
+        if own is None:
+            return self.traced(name)
 
-        @functools.wraps(theirs)
         def call(*given: Any, **more: Any) -> Any:
-            if own is not None and not holds_traced([*given, *more.values()]):
+            if not holds_traced([*given, *more.values()]):
                 return own(*given, **more)
-            return theirs(*given, *self.args, **more, **self.kwds)
+            return self.traced(name)(*given, **more)
 
         return call
 
+    def traced(self, name: str) -> Any:
+        """Return an attribute, or a method for traced arguments."""
+        args, kwds = self.fixed
+        known = {"args": args, "kwds": kwds, "dist": self.twin}
+        if name in known:
+            return known[name]
+        found = getattr(self.twin, name)
+        return (lambda *given, **more: found(*given, *args, **more, **kwds)) if callable(found) else found
+
     def __repr__(self) -> str:
-        return f"<frozen {self.dist!r}>"
+        return f"<frozen {self.twin!r}>"
 
     def __reduce__(self) -> Any:
-        return Frozen, (self.dist, self.args, self.kwds)
+        return type(self), (self.twin, *self.fixed)

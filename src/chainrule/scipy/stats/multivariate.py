@@ -39,7 +39,7 @@ LOG_2PI = math.log(2 * math.pi)
 
 
 class Multivariate:
-    """Twin of one of SciPy's distributions of vectors or matrices: rules for some methods, SciPy's own for the others."""
+    """Twin of one of SciPy's distributions of vectors or matrices: rules for some methods, SciPy's own for others."""
 
     def __init__(self, name: str, **rules: Callable[..., Any]) -> None:
         self.scipy = getattr(scipy.stats, name)
@@ -86,29 +86,17 @@ class Multivariate:
 class FrozenMultivariate(Frozen):
     """A distribution of vectors or matrices with fixed parameters, which may be traced."""
 
-    def __init__(self, twin: Any, args: tuple[Any, ...], kwds: dict[str, Any]) -> None:
-        super().__init__(twin, args, kwds)
-        self.fixed = inspect.signature(twin.scipy.__call__).bind(*args, **kwds).arguments
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name in ("scipy", "dist", "args", "kwds", "fixed"):
-            raise AttributeError(name)
-        own = None if self.scipy is None else getattr(self.scipy, name)
-        if own is not None and not callable(own):
-            return own
-        if name in self.fixed:
-            return self.fixed[name]
-        rule = self.dist.rules.get(name)
-
-        def call(*given: Any, **more: Any) -> Any:
-            if own is not None and not holds_traced([*given, *more.values()]):
-                return own(*given, **more)
-            if rule is None:
-                raise refuse(f"stats.{self.dist.__name__}.{name}", "give plain parameters, or write it with logpdf")
-            names = inspect.signature(rule).parameters
-            return rule(*given, **{key: value for key, value in self.fixed.items() if key in names}, **more)
-
-        return call
+    def traced(self, name: str) -> Any:
+        """Return a parameter, or a method for traced arguments."""
+        args, kwds = self.fixed
+        fixed = inspect.signature(self.twin.scipy.__call__).bind(*args, **kwds).arguments
+        if name in fixed and name not in self.twin.rules:
+            return fixed[name]
+        rule = self.twin.rules.get(name)
+        if rule is None:
+            raise refuse(f"stats.{self.twin.__name__}.{name}", "give plain parameters, or write it with logpdf")
+        known = inspect.signature(rule).parameters
+        return functools.partial(rule, **{key: value for key, value in fixed.items() if key in known})
 
 
 def _exp_of(rule: Callable[..., Any]) -> Callable[..., Any]:
@@ -236,9 +224,7 @@ def _normal_entropy(mean: Any = None, cov: Any = 1) -> Any:
     return 0.5 * (size * (LOG_2PI + 1) + _factor(cov, size).log_det)
 
 
-Multivariate(
-    "multivariate_normal", logpdf=_normal_logpdf, pdf=_exp_of(_normal_logpdf), entropy=_normal_entropy
-)
+Multivariate("multivariate_normal", logpdf=_normal_logpdf, pdf=_exp_of(_normal_logpdf), entropy=_normal_entropy)
 
 
 def _t_logpdf(x: Any, loc: Any = None, shape: Any = 1, df: Any = 1) -> Any:
@@ -524,9 +510,7 @@ def _normal_inverse_gamma_logpdf(x: Any, s2: Any, mu: Any = 0, lmbda: Any = 1, a
     return choose(bad, math.nan, choose(outside, -INF, y))
 
 
-Multivariate(
-    "normal_inverse_gamma", logpdf=_normal_inverse_gamma_logpdf, pdf=_exp_of(_normal_inverse_gamma_logpdf)
-)
+Multivariate("normal_inverse_gamma", logpdf=_normal_inverse_gamma_logpdf, pdf=_exp_of(_normal_inverse_gamma_logpdf))
 for _name in ("matrix_t", "multivariate_hypergeom", "random_table", "uniform_direction", "vonmises_fisher"):
     if hasattr(scipy.stats, _name):
         Multivariate(_name)

@@ -192,7 +192,7 @@ def hmean(a: Any, axis: Axis = 0, dtype: Any = None, *, weights: Any = None, nan
 
 
 @twin(scipy.stats)
-def pmean(a: Any, p: float, *, axis: Axis = 0, dtype: Any = None, weights: Any = None, nan_policy: str = "propagate",
+def pmean(a: Any, p: Any, *, axis: Axis = 0, dtype: Any = None, weights: Any = None, nan_policy: str = "propagate",
           keepdims: bool = False) -> Any:  # fmt: skip
     """Return the power mean of exponent p."""
     _require("pmean", nan_policy=(nan_policy, "propagate"))
@@ -217,7 +217,7 @@ def trim_mean(a: Any, proportiontocut: float, axis: Axis = 0, *, nan_policy: str
 def _limited(rows: Any, limits: Any, inclusive: tuple[bool, bool]) -> Any:
     """Return which elements lie within limits."""
     low, high = limits if limits is not None else (None, None)
-    kept = np.ones(rows.shape, bool)
+    kept: Any = np.ones(rows.shape, bool)
     if low is not None:
         kept = kept & (rows >= low if inclusive[0] else rows > low)
     if high is not None:
@@ -255,10 +255,9 @@ def tsem(a: Any, limits: Any = None, inclusive: tuple[bool, bool] = (True, True)
          nan_policy: str = "propagate", keepdims: bool = False) -> Any:  # fmt: skip
     """Return the standard error of the mean of the elements within limits."""
     rows, restore = _rows(a, axis)
-    count = np.sum(_limited(rows, limits, inclusive), axis=0)
-    return tstd(a, limits, inclusive, axis, ddof, nan_policy=nan_policy, keepdims=keepdims) / np.sqrt(
-        restore(count, keepdims)
-    )
+    count = np.sum(_limited(rows, limits, inclusive), axis=0).astype(rows.dtype)
+    deviation = tstd(a, limits, inclusive, axis, ddof, nan_policy=nan_policy, keepdims=keepdims)
+    return deviation / np.sqrt(restore(count, keepdims))
 
 
 # -- scores --------------------------------------------------------------------------------------------
@@ -342,7 +341,8 @@ def entropy(pk: Any, qk: Any = None, base: Any = None, axis: Axis = 0, *, nan_po
 
 @twin(scipy.stats)
 def differential_entropy(values: Any, *, window_length: int | None = None, base: Any = None, axis: Axis = 0,
-                         method: str = "auto", nan_policy: str = "propagate", keepdims: bool = False) -> Any:  # fmt: skip
+                         method: str = "auto", nan_policy: str = "propagate",
+                         keepdims: bool = False) -> Any:  # fmt: skip
     """Return an estimate of the entropy of a sample from the gaps in it.
 
     References:
@@ -359,12 +359,13 @@ def differential_entropy(values: Any, *, window_length: int | None = None, base:
     x = np.sort(rows, axis=0)
     if way == "van es":
         y = np.mean(np.log((n + 1) / m * (x[m:] - x[:-m])), axis=0)
-        y = y + np.sum(1 / np.arange(m, n + 1)) + math.log(m) - math.log(n + 1)
+        y = y + float(np.sum(1 / np.arange(m, n + 1))) + math.log(m) - math.log(n + 1)
     elif way in ("vasicek", "ebrahimi"):
         places = np.arange(n)
         gaps = x[np.minimum(places + m, n - 1)] - x[np.maximum(places - m, 0)]
         share = np.minimum(1, np.minimum(places, n - 1 - places) / m) + 1 if way == "ebrahimi" else np.full(n, 2.0)
-        y = np.mean(np.log(np.reshape(n / (share * m), (-1, *[1] * (x.ndim - 1))) * gaps), axis=0)
+        share = np.reshape(n / (share * m), (-1, *[1] * (x.ndim - 1))).astype(x.dtype)
+        y = np.mean(np.log(share * gaps), axis=0)
     else:
         raise UnsupportedError(
             f"stats.differential_entropy: method={method!r} has no rule for traced values{at()}; "
@@ -554,7 +555,8 @@ def ttest_rel(a: Any, b: Any, axis: Axis = 0, nan_policy: str = "propagate", alt
 
 @twin(scipy.stats)
 def ttest_ind(a: Any, b: Any, *, axis: Axis = 0, equal_var: bool = True, nan_policy: str = "propagate",
-              alternative: str = "two-sided", trim: float = 0, method: Any = None, keepdims: bool = False) -> Any:  # fmt: skip
+              alternative: str = "two-sided", trim: float = 0, method: Any = None,
+              keepdims: bool = False) -> Any:  # fmt: skip
     """Return Student's (or with unequal variances Welch's) statistic of two samples and its p-value."""
     _require("ttest_ind", nan_policy=(nan_policy, "propagate"), trim=(trim, 0), method=(method, None))
     (a, restore), (b, _) = _rows(a, axis), _rows(b, axis)
