@@ -441,11 +441,11 @@ class Continuous(Distribution):
 
     @property
     def _logcdf_partial(self) -> Partial:
-        return lambda y, z, *shapes: np.exp(self.std_logpdf(z, shapes) - y)
+        return lambda y, z, *shapes: np.exp(self.std_logpdf(z, shapes) - np.where(y == -INF, 0.0, y))
 
     @property
     def _logsf_partial(self) -> Partial:
-        return lambda y, z, *shapes: -np.exp(self.std_logpdf(z, shapes) - y)
+        return lambda y, z, *shapes: -np.exp(self.std_logpdf(z, shapes) - np.where(y == -INF, 0.0, y))
 
     @property
     def _ppf_partial(self) -> Partial:
@@ -463,8 +463,8 @@ class Continuous(Distribution):
         return {
             "cdf": lambda y, z, *shapes: change(z, *shapes),
             "sf": lambda y, z, *shapes: -change(z, *shapes),
-            "logcdf": lambda y, z, *shapes: change(z, *shapes) * np.exp(-y),
-            "logsf": lambda y, z, *shapes: -change(z, *shapes) * np.exp(-y),
+            "logcdf": lambda y, z, *shapes: change(z, *shapes) * np.exp(-np.where(y == -INF, 0.0, y)),
+            "logsf": lambda y, z, *shapes: -change(z, *shapes) * np.exp(-np.where(y == -INF, 0.0, y)),
             "ppf": lambda y, q, *shapes: -change(y, *shapes) / self.std_pdf(y, shapes),
             "isf": lambda y, q, *shapes: -change(y, *shapes) / self.std_pdf(y, shapes),
         }[rule]
