@@ -660,7 +660,7 @@ class Discrete(Distribution):
     def mass(self, rule: str, outside: float, k: Any, args: Sequence[Any], kwds: dict[str, Any]) -> Any:
         """Return pmf or logpmf."""
         given, k, broken, shapes, low, high, bad = self.at(k, args, kwds, False)
-        out = any_of(broken, _bound(low, k < low), _bound(high, k > high))
+        out = any_of(broken, _bound(low, k < low), _bound(high, k > high), np.isinf(k))
         k = choose(out, self.inside(*shapes) if callable(self.inside) else self.inside, k)
         formula = self.formula("logpmf")
         if formula is None:

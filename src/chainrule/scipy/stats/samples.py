@@ -22,7 +22,12 @@ from chainrule.tracing.origin import at
 
 Axis = Any
 DescribeResult = namedtuple("DescribeResult", "nobs minmax mean variance skewness kurtosis")
-LinregressResult = namedtuple("LinregressResult", "slope intercept rvalue pvalue stderr intercept_stderr")
+
+
+class LinregressResult(namedtuple("LinregressResult", "slope intercept rvalue pvalue stderr")):
+    """What `linregress` returns: five numbers, and one more by name only."""
+
+    intercept_stderr: Any = None
 
 
 class PearsonRResult(NamedTuple):
@@ -37,11 +42,16 @@ class PearsonRResult(NamedTuple):
         return self.statistic
 
 
-class StatisticResult(NamedTuple):
-    """A statistic and its p-value."""
+class StatisticResult(namedtuple("StatisticResult", "statistic pvalue")):
+    """A statistic and its p-value; of Student's tests the degrees of freedom by name only."""
 
-    statistic: Any
-    pvalue: Any
+    df: Any = None
+
+
+def _with(result: Any, **attributes: Any) -> Any:
+    """Return a result with attributes that are no part of the tuple."""
+    vars(result).update(attributes)
+    return result
 
 
 def _real(a: Any) -> Any:
@@ -336,7 +346,7 @@ def entropy(pk: Any, qk: Any = None, base: Any = None, axis: Axis = 0, *, nan_po
         others = _rows(qk, axis)[0]
         q = others / np.sum(others, axis=0)
         y = np.sum(xlogy(p, p) - xlogy(p, q), axis=0)
-    return restore(y if base is None else y / np.log(base), keepdims)
+    return restore(y if base is None else y / _log(base), keepdims)
 
 
 @twin(scipy.stats)
@@ -371,7 +381,12 @@ def differential_entropy(values: Any, *, window_length: int | None = None, base:
             f"stats.differential_entropy: method={method!r} has no rule for traced values{at()}; "
             "'vasicek', 'van es' and 'ebrahimi' have one"
         )
-    return restore(y if base is None else y / np.log(base), keepdims)
+    return restore(y if base is None else y / _log(base), keepdims)
+
+
+def _log(base: Any) -> Any:
+    """Return the logarithm of a base, a Python number of one, which takes the precision of arrays beside it."""
+    return np.log(base) if isinstance(base, TracedArray) else math.log(base)
 
 
 def _steps(values: Any, weights: Any, points: Any) -> Any:
@@ -531,8 +546,8 @@ def linregress(x: Any, y: Any, alternative: str = "two-sided", *, axis: Axis = 0
     r, slope = np.clip(xy / np.sqrt(xx * yy), -1, 1), xy / xx
     error = np.sqrt((1 - r * r) * yy / xx / (n - 2))
     p = _pvalue("t", r * np.sqrt((n - 2) / ((1 - r) * (1 + r))), alternative, n - 2)
-    found = slope, y_mean - slope * x_mean, r, p, error, error * np.sqrt(xx + x_mean**2)
-    return LinregressResult(*(restore(each, keepdims) for each in found))
+    found = LinregressResult(*(restore(each, keepdims) for each in (slope, y_mean - slope * x_mean, r, p, error)))
+    return _with(found, intercept_stderr=restore(error * np.sqrt(xx + x_mean**2), keepdims))
 
 
 @twin(scipy.stats)
@@ -543,7 +558,8 @@ def ttest_1samp(a: Any, popmean: Any, axis: Axis = 0, nan_policy: str = "propaga
     rows, restore = _rows(a, axis)
     n = len(rows)
     t = (np.mean(rows, axis=0) - popmean) / (np.std(rows, axis=0, ddof=1) / math.sqrt(n))
-    return StatisticResult(restore(t, keepdims), restore(_pvalue("t", t, alternative, n - 1), keepdims))
+    found = StatisticResult(restore(t, keepdims), restore(_pvalue("t", t, alternative, n - 1), keepdims))
+    return _with(found, df=n - 1)
 
 
 @twin(scipy.stats)
@@ -569,7 +585,7 @@ def ttest_ind(a: Any, b: Any, *, axis: Axis = 0, equal_var: bool = True, nan_pol
         df = (one / n + two / m) ** 2 / ((one / n) ** 2 / (n - 1) + (two / m) ** 2 / (m - 1))
         error = np.sqrt(one / n + two / m)
     t = (np.mean(a, axis=0) - np.mean(b, axis=0)) / error
-    return StatisticResult(restore(t, keepdims), restore(_pvalue("t", t, alternative, df), keepdims))
+    return _with(StatisticResult(restore(t, keepdims), restore(_pvalue("t", t, alternative, df), keepdims)), df=df)
 
 
 @twin(scipy.stats)
