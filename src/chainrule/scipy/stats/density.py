@@ -17,9 +17,20 @@ from chainrule.tracing.origin import at
 
 
 class gaussian_kde(scipy.stats.gaussian_kde):  # type: ignore[misc]
-    """SciPy's `gaussian_kde`, differentiable in the points, the sample, its weights and a number as bandwidth."""
+    """SciPy's `gaussian_kde`, differentiable in the points, the sample, its weights and a number as bandwidth.
 
-    __doc__ = scipy.stats.gaussian_kde.__doc__
+    Args:
+        dataset: The sample, one point in each column.
+        bw_method: "scott" (the default), "silverman", a number, or a function of the estimate that returns one.
+        weights: A weight for each point.
+
+    Example:
+        >>> import numpy as np, chainrule as cr
+        >>> from chainrule.scipy import stats
+        >>> estimate = stats.gaussian_kde(np.array([-1.0, 0.0, 1.0]))
+        >>> bool(cr.grad(lambda x: estimate.logpdf(x)[0])(2.0) < 0)
+        True
+    """
 
     def __init__(self, dataset: Any, bw_method: Any = None, weights: Any = None) -> None:
         self.is_traced = holds_traced([dataset, bw_method, weights])
