@@ -325,6 +325,22 @@ def test_moments_of_orders() -> None:
     np.testing.assert_allclose(found, [-1.0, 2 / 2 - 3 / 4])
 
 
+def test_graph_of_a_value_that_is_scipys() -> None:
+    graph = cr.trace(lambda a: stats.skewnorm.cdf(0.3, a), 2.0)
+    scope: dict[str, Any] = {}
+    exec(graph.source("g"), scope)
+    assert scope["g"](2.0) == scipy.stats.skewnorm.cdf(0.3, 2.0)
+    compiled = cr.jit(cr.grad(lambda a: stats.skewnorm.cdf(0.3, a)))
+    expected = -np.exp(-0.045 * (1 + 2.0**2)) / (np.pi * (1 + 2.0**2))  # closed form, Owen 1956
+    assert compiled(2.0) == pytest.approx(expected)
+
+
+def test_loop_bodies() -> None:
+    x = np.array([0.5, 1.0, 2.0])
+    found = cr.grad(lambda m: cr.scan(lambda c, z: (c + stats.weibull_min.logpdf(z, 1.5, m, 1.0), 0.0), 0.0, x)[0])(0.1)
+    assert found == pytest.approx(cr.grad(lambda m: np.sum(stats.weibull_min.logpdf(x, 1.5, m, 1.0)))(0.1))
+
+
 def test_float32_and_shapes() -> None:
     x = np.linspace(0.1, 2, 3).astype(np.float32)
     value, pull = cr.vjp(lambda x: stats.expon.logpdf(x, 0, 2), x)
