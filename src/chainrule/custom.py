@@ -146,7 +146,7 @@ class _Custom(ABC):
             key = ir.item(owner, node.params["index"])  # edges are kept by result, the structure by the whole
             memo = node.builder.memo
             if key not in memo:
-                with _reopened(owner.builder):
+                with reopened(owner.builder):
                     rows = self._edges(owner, layout)
                 for index, row in enumerate(rows):
                     memo[ir.item(owner, index)] = row
@@ -160,7 +160,7 @@ class _Custom(ABC):
 
 
 @contextlib.contextmanager
-def _reopened(builder: ir.Builder) -> Iterator[None]:
+def reopened(builder: ir.Builder) -> Iterator[None]:
     """Record once more in a graph whose trace may have ended, since a rule runs when its edges are asked for."""
     was_open, builder.open = builder.open, True
     try:

@@ -65,6 +65,7 @@ def pointwise(
     source: str | Callable[..., str] | None = None,
     lower: str | None = None,
     params: dict[str, Any] | None = None,
+    listed: bool = True,
 ) -> Op:
     """Declare an op that works element by element, with broadcasting.
 
@@ -79,6 +80,7 @@ def pointwise(
         source: Template of a NumPy expression, such as ``"{0} + {1}"``.
         lower: Name of the native instruction, where it differs from `name`.
         params: Parameters of the samples.
+        listed: Whether it enters the registry; an op that is made for one function of somebody else's does not.
     """
     arity = len(partials)
     ufunc = evaluate if isinstance(evaluate, np.ufunc) else None
@@ -118,21 +120,20 @@ def pointwise(
             cases.append((tuple(values), dict(params or {})))
         return cases
 
-    return register(
-        Op(
-            name,
-            doc or _first_line(evaluate),
-            evaluate,
-            infer,
-            edge,
-            batch,
-            _template(source or _numpy_name(evaluate), arity),
-            "pointwise",
-            samples,
-            lower or name,
-            dtypes,
-        )
+    op = Op(
+        name,
+        doc or _first_line(evaluate),
+        evaluate,
+        infer,
+        edge,
+        batch,
+        _template(source or _numpy_name(evaluate), arity),
+        "pointwise",
+        samples,
+        lower or name,
+        dtypes,
     )
+    return register(op) if listed else op
 
 
 _POINTWISE_SHAPES: dict[int, list[list[Shape]]] = {
