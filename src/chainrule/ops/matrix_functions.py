@@ -1,0 +1,292 @@
+"""Functions of square matrices and linear matrix equations: expm, logm, sqrtm, Sylvester, Stein, Riccati.
+
+The derivative of an analytic function f of matrices in a direction e is the block above the diagonal of f of the
+matrix [[a, e], [0, a]]; that of this derivative likewise, so there are derivatives of every order. Source: N. J.
+Higham, Functions of Matrices (2008), theorem 3.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+
+from chainrule.edges import Map, Traced, traced
+from chainrule.ir import REGISTRY, Node
+from chainrule.ops.family import helper, opaque
+from chainrule.ops.linalg import for_lapack, inexact, over_leading
+from chainrule.types import Spec, broadcast_shapes
+
+
+def _with_zeros_below(upper: Node, corner: Node) -> Node:
+    """Return the matrices [[upper, corner], [0, upper]]."""
+    n = upper.shape[-1]
+    lead = broadcast_shapes(upper.shape[:-2], corner.shape[:-2])
+    dtype = np.result_type(upper.dtype, corner.dtype)
+    shape = (*lead, 2 * n, 2 * n)
+    whole = tuple((0, size, 1) for size in lead)
+
+    def placed(x: Node, i: int, j: int) -> Node:
+        x = x.astype(dtype).broadcast_to((*lead, n, n))
+        return REGISTRY["embed"](x, shape=shape, index=(*whole, (i * n, (i + 1) * n, 1), (j * n, (j + 1) * n, 1)))
+
+    return placed(upper, 0, 0) + placed(upper, 1, 1) + placed(corner, 0, 1)
+
+
+def _corner(x: Node) -> Node:
+    """Return the block above the diagonal of matrices of two by two blocks."""
+    n = x.shape[-1] // 2
+    return REGISTRY["slice"](x, index=(*((0, size, 1) for size in x.shape[:-2]), (0, n, 1), (n, 2 * n, 1)))
+
+
+# -- analytic functions ----------------------------------------------------------------------------------
+
+
+def _expm(a: Any) -> Any:
+    (a,) = for_lapack(a)
+    return scipy.linalg.expm(a) if a.size else a
+
+
+def _logm(a: Any) -> Any:
+    (a,) = for_lapack(a)
+    dtype = np.result_type(a.dtype, np.complex64)
+    if not a.shape[-1]:
+        return a.astype(dtype)
+    wide = np.result_type(a.dtype, float)  # in single precision its own tests of accuracy fail
+    return over_leading(lambda x: np.asarray(scipy.linalg.logm(x.astype(wide))).astype(dtype), a)
+
+
+def _sqrtm(a: Any) -> Any:
+    (a,) = for_lapack(a)
+    dtype = np.result_type(a.dtype, np.complex64)
+    if not a.shape[-1]:
+        return a.astype(dtype)
+    return over_leading(lambda x: np.asarray(scipy.linalg.sqrtm(x)).astype(dtype), a)
+
+
+_FUNCTIONS: dict[str, Callable[[Any], Any]] = {"expm": _expm, "logm": _logm}
+
+
+def _frechet(a: Any, e: Any, function: str) -> Any:
+    """Return the derivative of a function of matrices at a in direction e."""
+    a, e = np.broadcast_arrays(*for_lapack(a, e))
+    if not a.size:
+        return _FUNCTIONS[function](a)
+    if function == "expm" and a.ndim == 2:
+        return scipy.linalg.expm_frechet(a, e, compute_expm=False, check_finite=False).astype(a.dtype, copy=False)
+    n = a.shape[-1]
+    block = np.zeros((*a.shape[:-2], 2 * n, 2 * n), a.dtype)
+    block[..., :n, :n] = block[..., n:, n:] = a
+    block[..., :n, n:] = e
+    return _FUNCTIONS[function](block)[..., :n, n:]
+
+
+helper("""
+    def frechet(function, a, e):
+        n = a.shape[-1]
+        a, e = np.broadcast_arrays(a, e)
+        block = np.zeros((*a.shape[:-2], 2 * n, 2 * n), np.result_type(a, e))
+        block[..., :n, :n] = block[..., n:, n:] = a
+        block[..., :n, n:] = e
+        return np.asarray(function(block))[..., :n, n:]
+""")
+
+
+def _infer_frechet(a: Spec, e: Spec, function: str) -> Spec:
+    dtype = np.result_type(inexact(a.dtype), inexact(e.dtype))
+    dtype = dtype if function == "expm" else np.result_type(dtype, np.complex64)
+    return Spec((*broadcast_shapes(a.shape[:-2], e.shape[:-2]), *a.shape[-2:]), dtype)
+
+
+def _frechet_wrt_matrix(y: Node, a: Node, e: Node, function: str) -> Traced:
+    def program(x: Node) -> Node:
+        nothing = REGISTRY["multiply"](x, 0)
+        twice = frechet(_with_zeros_below(a, e), _with_zeros_below(x, nothing), function=function)
+        return _corner(twice).sum_to(y.shape)
+
+    return traced(program, a.spec, y, f"second derivative of {function}")
+
+
+def _derivative(function: str, a: Node, source: Spec, y: Node) -> Map:
+    return Map(
+        lambda x: frechet(a, x, function=function).sum_to(y.shape),
+        lambda y_bar: frechet(a.mT, y_bar, function=function).sum_to(source.shape),
+        source,
+        y.spec,
+        f"derivative of {function}",
+        y,
+    )
+
+
+def _squares(rng: np.random.Generator) -> list[Any]:
+    return [
+        ((rng.normal(size=(*lead, n, n)) + 3 * np.eye(n),), {})
+        for lead, n in [((), 3), ((), 1), ((2,), 2), ((0,), 2), ((), 0)]
+    ]
+
+
+frechet = opaque(
+    "frechet",
+    _frechet,
+    doc="The derivative of a function of matrices in a direction.",
+    infer=_infer_frechet,
+    partials=[_frechet_wrt_matrix, lambda y, a, e, function: _derivative(function, a, e.spec, y)],
+    core=(2, 2),
+    source=lambda a, e, function: f"frechet(scipy.linalg.{function}, {a}, {e})",
+    samples=lambda rng: [
+        ((0.3 * values[0] if f == "expm" else values[0], rng.normal(size=values[0].shape)), {"function": f})
+        for f in _FUNCTIONS
+        for values, _ in _squares(rng)
+    ],
+)
+
+expm = opaque(
+    "expm",
+    _expm,
+    doc="Exponential of a matrix.",
+    infer=lambda a: a.with_dtype(inexact(a.dtype)),
+    partials=[lambda y, a: _derivative("expm", a, a.spec, y)],
+    core=(2,),
+    source="scipy.linalg.expm",
+    samples=lambda rng: [((0.3 * values[0],), {}) for values, _ in _squares(rng)],
+)
+
+
+def _complex_spec(a: Spec) -> Spec:
+    return a.with_dtype(np.result_type(inexact(a.dtype), np.complex64))
+
+
+logm = opaque(
+    "logm",
+    _logm,
+    doc="Principal logarithm of a matrix, as complex numbers.",
+    infer=_complex_spec,
+    partials=[lambda y, a: _derivative("logm", a, a.spec, y)],
+    core=(2,),
+    source=lambda a: f"scipy.linalg.logm({a}).astype(complex)",
+    samples=_squares,
+)
+
+
+def _sqrtm_edge(y: Node, a: Node) -> Map:
+    """y y_dot + y_dot y = A_dot."""
+    return Map(
+        lambda x: sylvester(y, y, x.astype(y.dtype)),
+        lambda y_bar: sylvester(y.mT, y.mT, y_bar),
+        a.spec,
+        y.spec,
+        "solution of y · + · y",
+        y,
+    )
+
+
+sqrtm = opaque(
+    "sqrtm",
+    _sqrtm,
+    doc="Principal square root of a matrix, as complex numbers.",
+    infer=_complex_spec,
+    partials=[_sqrtm_edge],
+    core=(2,),
+    source=lambda a: f"scipy.linalg.sqrtm({a}).astype(complex)",
+    samples=_squares,
+)
+
+# -- linear equations ------------------------------------------------------------------------------------
+
+
+def _sylvester(a: Any, b: Any, q: Any) -> Any:
+    a, b, q = for_lapack(a, b, q)  # SciPy goes wrong with a mixture of real and complex ones
+    if not np.size(q):
+        return np.zeros(_infer_equation(Spec.of(a), Spec.of(b), Spec.of(q)).shape, q.dtype)
+    return over_leading(lambda *each: scipy.linalg.solve_sylvester(*each).astype(q.dtype, copy=False), a, b, q)
+
+
+def _infer_equation(a: Spec, b: Spec, q: Spec) -> Spec:
+    lead = broadcast_shapes(a.shape[:-2], b.shape[:-2], q.shape[:-2])
+    return Spec((*lead, a.shape[-1], b.shape[-1]), np.result_type(*(inexact(x.dtype) for x in (a, b, q))))
+
+
+def _of_right_side(op: Any, y: Node, a: Node, b: Node, q: Node) -> Map:
+    return Map(
+        lambda x: op(a, b, x),
+        lambda y_bar: op(a.mT, b.mT, y_bar).sum_to(q.shape),
+        q.spec,
+        y.spec,
+        f"{op.name} of ·",
+        y,
+    )
+
+
+def _of_factor(op: Any, y: Node, a: Node, b: Node, factor: Node, side: Callable[[Node], Node]) -> Traced:
+    """Return the edge from a coefficient: the equation again, with another right side."""
+    return traced(lambda x: op(a, b, side(x)).sum_to(y.shape), factor.spec, y, f"change of {op.name}")
+
+
+def _equation_samples(rng: np.random.Generator) -> list[Any]:
+    return [
+        ((rng.normal(size=(*lead, m, m)) * 0.3 + size * np.eye(m), rng.normal(size=(*lead, n, n)) * 0.3,
+          rng.normal(size=(*lead, m, n))), {})  # fmt: skip
+        for lead, m, n, size in [((), 3, 2, 2), ((), 1, 1, 2), ((2,), 2, 2, 3)]
+    ]
+
+
+sylvester = opaque(
+    "sylvester",
+    _sylvester,
+    doc="The x of a @ x + x @ b = q.",
+    infer=_infer_equation,
+    partials=[
+        lambda y, a, b, q: _of_factor(sylvester, y, a, b, a, lambda x: -(x @ y)),
+        lambda y, a, b, q: _of_factor(sylvester, y, a, b, b, lambda x: -(y @ x)),
+        lambda y, a, b, q: _of_right_side(sylvester, y, a, b, q),
+    ],
+    core=(2, 2, 2),
+    source="scipy.linalg.solve_sylvester",
+    samples=_equation_samples,
+)
+
+
+def _stein(a: Any, b: Any, q: Any) -> Any:
+    """Solve x - a x b = q by the Schur forms of a and b, one column after the other (Golub, Nash, Van Loan)."""
+    a, b, q = for_lapack(a, b, q)
+
+    def one(a: Any, b: Any, q: Any) -> Any:
+        s, u = scipy.linalg.schur(a, output="complex")
+        t, v = scipy.linalg.schur(b, output="complex")
+        right = u.conj().T @ q @ v
+        x = np.zeros_like(right)
+        eye = np.eye(len(s))
+        for k in range(len(t)):  # column k: (1 - t[k, k] s) x[:, k] = right[:, k] + s Σ_j<k x[:, j] t[j, k]
+            side = right[:, k] + s @ (x[:, :k] @ t[:k, k])
+            x[:, k] = scipy.linalg.solve_triangular(eye - t[k, k] * s, side)
+        x = u @ x @ v.conj().T
+        return (x if q.dtype.kind == "c" else x.real).astype(q.dtype)
+
+    if not np.size(q):
+        return np.zeros(_infer_equation(Spec.of(a), Spec.of(b), Spec.of(q)).shape, q.dtype)
+    return over_leading(one, a, b, q)
+
+
+helper("""
+    def stein(a, b, q):
+        m, n = q.shape[-2:]
+        whole = np.eye(m * n) - np.einsum("...ij,...kl->...iljk", a, b).reshape(*q.shape[:-2], m * n, m * n)
+        return np.linalg.solve(whole, q.reshape(*q.shape[:-2], m * n, 1)).reshape(q.shape)
+""")
+
+stein = opaque(
+    "stein",
+    _stein,
+    doc="The x of x - a @ x @ b = q.",
+    infer=_infer_equation,
+    partials=[
+        lambda y, a, b, q: _of_factor(stein, y, a, b, a, lambda x: x @ (y @ b)),
+        lambda y, a, b, q: _of_factor(stein, y, a, b, b, lambda x: a @ y @ x),
+        lambda y, a, b, q: _of_right_side(stein, y, a, b, q),
+    ],
+    core=(2, 2, 2),
+    source=lambda a, b, q: f"stein({a}, {b}, {q})",
+    samples=lambda rng: [((0.3 * a, 0.5 * b, q), {}) for (a, b, q), _ in _equation_samples(rng)],
+)
