@@ -12,6 +12,7 @@ from chainrule.ops import (
     pointwise,
     reduction,
     structural,
+    structured,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "pointwise",
     "reduction",
     "structural",
+    "structured",
 ]

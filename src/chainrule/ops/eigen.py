@@ -48,8 +48,9 @@ def diagonal_of(x: Node) -> Node:
     return scale(eye, x).sum((x.ndim - 1,))
 
 
-def _identity(x: Node, n: int) -> Node:
-    return x.builder.constant(np.eye(n, dtype=bool))
+def _row(x: Node) -> Node:
+    """Return vectors as matrices of one row."""
+    return x.reshape((*x.shape[:-1], 1, x.shape[-1]))
 
 
 def choose(condition: Node, one: Any, two: Any) -> Node:
@@ -62,8 +63,7 @@ def choose(condition: Node, one: Any, two: Any) -> Node:
 
 def _differences(values: Node) -> Node:
     """Return d[i, j] = values[j] - values[i]."""
-    lead, n = values.shape[:-1], values.shape[-1]
-    return values.reshape((*lead, 1, n)) - values.reshape((*lead, n, 1))
+    return _row(values) - values.reshape((*values.shape, 1))
 
 
 def _coincide(values: Node) -> Node:
@@ -111,18 +111,21 @@ def _parted(values: Node) -> tuple[Node, Node] | None:
     return None
 
 
-def _vectors_edge(y: Node, a: Node, values: Node, smooth: Program, mixing: Program, words: str) -> Map:
+def _vectors_edge(
+    y: Node, a: Node, values: Node, rebuilt: Callable[[Node], Node], smooth: Program, mixing: Program, words: str
+) -> Map:
     """Return the edge from a matrix to vectors.
 
     The reverse sweep leaves out what coinciding values would divide by 0. Of a function that does not depend on the
-    choice of vectors, the cotangents of coinciding ones cancel there; draw the values apart by a little, and what is
-    left of them is proportional to it. So the limit is the change of the cotangent with the values, which the graph
-    tells, divided by the differences of how these are drawn apart.
+    choice of vectors, the cotangents of coinciding ones cancel there; change the matrix so that the values are drawn
+    apart by a little while the vectors stay, and what is left of them is proportional to it. So the limit is the change
+    of the cotangent, which the graph tells, divided by the differences of how the values are drawn apart.
 
     Args:
         y: The vectors.
         a: The matrix.
         values: The eigenvalues or singular values.
+        rebuilt: The change of the matrix that changes the values so, and not the vectors.
         smooth: The whole change of the vectors.
         mixing: The part of it that gaps divide, alone.
         words: The map in words.
@@ -137,7 +140,10 @@ def _vectors_edge(y: Node, a: Node, values: Node, smooth: Program, mixing: Progr
         if parted is None:
             return total
         direction, apart = parted
-        (change,) = push({values: direction}, [y_bar])
+        owner = y.inputs[0]
+        results = (ir.item(owner, k) for k in range(len(owner.spec)))
+        fixed = {each: zeros(each.builder, each.spec) for each in results if each is not values}
+        (change,) = push({a: rebuilt(direction), values: direction, **fixed}, [y_bar])
         return total if change is None else total + _pulled(lambda a_dot: mixing(apart, a_dot), a, change)
 
     return Map(forward, backward, a.spec, y.spec, words, y, algebraic=not a.spec.is_complex)
@@ -191,7 +197,10 @@ def _eigh_edge(y: Node, a: Node, lower: bool, driver: str) -> Edge:
     def turn(gaps: Node, a_dot: Node) -> Node:
         return v @ scale(gaps, adjoint(v) @ hermitian_part(a_dot) @ v)
 
-    return _vectors_edge(y, a, w, turn, turn, "turn of the eigenvectors")
+    def rebuilt(direction: Node) -> Node:
+        return (_row(direction) * v) @ adjoint(v)
+
+    return _vectors_edge(y, a, w, rebuilt, turn, turn, "turn of the eigenvectors")
 
 
 eigh = opaque(
@@ -349,7 +358,7 @@ def _svd_edge(y: Node, a: Node, full: bool) -> Edge:
         return _singular_values(y, a, u, v)
     sign = 1 if index == 0 else -1
     own, whole = (u, whole_u) if index == 0 else (v, whole_v)
-    row = s.reshape((*s.shape[:-1], 1, k))
+    row = _row(s)
     sums = row + s.reshape((*s.shape[:-1], k, 1))
 
     def seen(a_dot: Node) -> Node:
@@ -376,7 +385,10 @@ def _svd_edge(y: Node, a: Node, full: bool) -> Edge:
             change = REGISTRY["concatenate"](change, follow, axis=change.ndim - 1)
         return change if index == 0 else adjoint(change)
 
-    return _vectors_edge(y, a, s, smooth, mixing, "turn of the singular vectors")
+    def rebuilt(direction: Node) -> Node:
+        return (_row(direction) * u) @ adjoint(v)
+
+    return _vectors_edge(y, a, s, rebuilt, smooth, mixing, "turn of the singular vectors")
 
 
 svd = opaque(

@@ -290,3 +290,143 @@ stein = opaque(
     source=lambda a, b, q: f"stein({a}, {b}, {q})",
     samples=lambda rng: [((0.3 * a, 0.5 * b, q), {}) for (a, b, q), _ in _equation_samples(rng)],
 )
+
+# -- Riccati's equations -----------------------------------------------------------------------------------
+
+
+def _ordered(x: Any, y: Any) -> Any:
+    """Return what a basis of an invariant subspace, in two halves, stands for: its Hermitian quotient."""
+    found = scipy.linalg.solve(x.conj().T, y.conj().T).conj().T
+    return 0.5 * (found + found.conj().T)
+
+
+def _riccati(a: Any, g: Any, q: Any) -> Any:
+    """Solve aᴴ x + x a - x g x + q = 0 by the stable subspace of the Hamiltonian matrix (Laub)."""
+
+    def one(a: Any, g: Any, q: Any) -> Any:
+        n = len(a)
+        whole = np.block([[a, -g], [-q, -a.conj().T]])
+        _, z, count = scipy.linalg.schur(whole, output="complex" if whole.dtype.kind == "c" else "real", sort="lhp")
+        if count != n:
+            raise np.linalg.LinAlgError("no stabilizing solution: eigenvalues on the imaginary axis")
+        return _ordered(z[:n, :n], z[n:, :n]).astype(a.dtype)
+
+    a, g, q = for_lapack(a, g, q)
+    return over_leading(one, a, g, q) if q.size else np.zeros(_infer_riccati(*map(Spec.of, (a, g, q))).shape, q.dtype)
+
+
+def _infer_riccati(a: Spec, g: Spec, q: Spec) -> Spec:
+    lead = broadcast_shapes(*(x.shape[:-2] for x in (a, g, q)))
+    return Spec((*lead, *a.shape[-2:]), np.result_type(*(inexact(x.dtype) for x in (a, g, q))))
+
+
+def _turn(x: Node) -> Node:
+    return x.mT.conj()
+
+
+def _riccati_wrt(k: int) -> Callable[..., Traced]:
+    """cᴴ x_dot + x_dot c = -(change of the equation), with c = a - g x."""
+
+    def partial(y: Node, a: Node, g: Node, q: Node) -> Traced:
+        closed = a - g @ y
+
+        def program(x: Node) -> Node:
+            change = (_turn(x) @ y + y @ x, -(y @ x @ y), x)[k]
+            change = 0.5 * (change + _turn(change))
+            return -sylvester(_turn(closed), closed, change).sum_to(y.shape)
+
+        return traced(program, (a, g, q)[k].spec, y, "change of Riccati's equation")
+
+    return partial
+
+
+def _definite_samples(rng: np.random.Generator, size: float) -> list[Any]:
+    cases = []
+    for lead, n in [((), 2), ((), 1), ((2,), 2)]:
+        a, g, q = (rng.normal(size=(*lead, n, n)) for _ in range(3))
+        cases.append(((size * a, g @ g.swapaxes(-1, -2) + np.eye(n), q @ q.swapaxes(-1, -2) + np.eye(n)), {}))
+    return cases
+
+
+helper("""
+    def riccati(a, g, q):
+        def one(a, g, q):
+            whole = np.block([[a, -g], [-q, -a.conj().T]])
+            z = scipy.linalg.schur(whole, "complex" if np.iscomplexobj(whole) else "real", sort="lhp")[1]
+            found = z[len(a):, : len(a)] @ np.linalg.inv(z[: len(a), : len(a)])
+            return 0.5 * (found + found.conj().T)
+        return np.vectorize(one, signature="(n,n),(n,n),(n,n)->(n,n)")(a, g, q)
+""")
+
+riccati = opaque(
+    "riccati",
+    _riccati,
+    doc="The stabilizing Hermitian x of aᴴ x + x a - x g x + q = 0, for Hermitian g and q.",
+    infer=_infer_riccati,
+    partials=[_riccati_wrt(0), _riccati_wrt(1), _riccati_wrt(2)],
+    core=(2, 2, 2),
+    source="riccati",
+    samples=lambda rng: _definite_samples(rng, 1.0),
+)
+
+
+def _discrete_riccati(a: Any, g: Any, q: Any) -> Any:
+    """Solve aᴴ x (1 + g x)⁻¹ a - x + q = 0 by the stable subspace of the symplectic pencil."""
+
+    def one(a: Any, g: Any, q: Any) -> Any:
+        n = len(a)
+        eye, nothing = np.eye(n, dtype=a.dtype), np.zeros_like(a)
+        left, right = np.block([[a, nothing], [-q, eye]]), np.block([[eye, g], [nothing, a.conj().T]])
+        kind = "complex" if left.dtype.kind == "c" else "real"
+        *_, alpha, beta, _, z = scipy.linalg.ordqz(left, right, sort="iuc", output=kind)
+        if np.count_nonzero(np.abs(alpha) < np.abs(beta)) != n:
+            raise np.linalg.LinAlgError("no stabilizing solution: eigenvalues on the unit circle")
+        return _ordered(z[:n, :n], z[n:, :n]).astype(a.dtype)
+
+    a, g, q = for_lapack(a, g, q)
+    return over_leading(one, a, g, q) if q.size else np.zeros(_infer_riccati(*map(Spec.of, (a, g, q))).shape, q.dtype)
+
+
+def _discrete_riccati_wrt(k: int) -> Callable[..., Traced]:
+    """x_dot - cᴴ x_dot c = the change of the equation, with c = (1 + g x)⁻¹ a."""
+
+    def partial(y: Node, a: Node, g: Node, q: Node) -> Traced:
+        eye = y.builder.constant(np.eye(a.shape[-1], dtype=y.dtype))
+        closed = REGISTRY["solve"](eye + g @ y, a)
+
+        def program(x: Node) -> Node:
+            if k == 0:
+                half = _turn(x) @ y @ closed
+                change = half + _turn(half)
+            else:
+                change = x if k == 2 else -(_turn(closed) @ y @ x @ y @ closed)
+                change = 0.5 * (change + _turn(change))
+            return stein(_turn(closed), closed, change).sum_to(y.shape)
+
+        return traced(program, (a, g, q)[k].spec, y, "change of Riccati's equation")
+
+    return partial
+
+
+helper("""
+    def discrete_riccati(a, g, q):
+        def one(a, g, q):
+            n, eye = len(a), np.eye(len(a))
+            left, right = np.block([[a, 0 * a], [-q, eye]]), np.block([[eye, g], [0 * a, a.conj().T]])
+            kind = "complex" if np.iscomplexobj(left) else "real"
+            z = scipy.linalg.ordqz(left, right, sort="iuc", output=kind)[-1]
+            found = z[n:, :n] @ np.linalg.inv(z[:n, :n])
+            return 0.5 * (found + found.conj().T)
+        return np.vectorize(one, signature="(n,n),(n,n),(n,n)->(n,n)")(a, g, q)
+""")
+
+discrete_riccati = opaque(
+    "discrete_riccati",
+    _discrete_riccati,
+    doc="The stabilizing Hermitian x of aᴴ x (1 + g x)⁻¹ a - x + q = 0, for Hermitian g and q.",
+    infer=_infer_riccati,
+    partials=[_discrete_riccati_wrt(0), _discrete_riccati_wrt(1), _discrete_riccati_wrt(2)],
+    core=(2, 2, 2),
+    source="discrete_riccati",
+    samples=lambda rng: _definite_samples(rng, 0.5),
+)
