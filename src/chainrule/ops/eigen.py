@@ -314,9 +314,7 @@ eig = opaque(
     partials=[_eig_edge],
     core=(2,),
     source="np.linalg.eig",
-    samples=lambda rng: [
-        ((rng.normal(size=(*lead, n, n)) + 2 * np.diag(np.arange(n)),), {}) for lead, n in _SIZES
-    ],
+    samples=lambda rng: [((rng.normal(size=(*lead, n, n)) + 2 * np.diag(np.arange(n)),), {}) for lead, n in _SIZES],
 )
 
 # -- svd -----------------------------------------------------------------------------------------------

@@ -301,7 +301,10 @@ null_basis = opaque(
     infer=lambda a, rank: Spec((*a.shape[:-2], a.shape[-1], a.shape[-1] - rank), inexact(a.dtype)),
     partials=[
         lambda y, a, rank: traced(
-            lambda a_dot: -(pinv(a, rtol=_RTOL, atol=0.0, hermitian=False) @ (a_dot @ y)), a.spec, y, "turn of the space"
+            lambda a_dot: -(pinv(a, rtol=_RTOL, atol=0.0, hermitian=False) @ (a_dot @ y)),
+            a.spec,
+            y,
+            "turn of the space",
         )
     ],
     core=(2,),

@@ -152,9 +152,7 @@ def _triangular_wrt_side(y: Node, a: Node, b: Node, lower: bool, unit: bool) -> 
         lambda y_bar: solve_triangular(a.mT, y_bar, lower=not lower, unit=unit).sum_to(b.shape),
         b.spec,
         y.spec,
-        lambda name, flipped: (
-            f"solve_triangular({name(a)}ᵀ, ·)" if flipped else f"solve_triangular({name(a)}, ·)"
-        ),
+        lambda name, flipped: f"solve_triangular({name(a)}ᵀ, ·)" if flipped else f"solve_triangular({name(a)}, ·)",
         y,
     )
 
@@ -175,9 +173,7 @@ solve_triangular = opaque(
     partials=[_triangular_wrt_matrix, _triangular_wrt_side],
     lower="solve_triangular",
     core=(2, 2),
-    source=lambda a, b, lower, unit: (
-        f"scipy.linalg.solve_triangular({a}, {b}, lower={lower}, unit_diagonal={unit})"
-    ),
+    source=lambda a, b, lower, unit: f"scipy.linalg.solve_triangular({a}, {b}, lower={lower}, unit_diagonal={unit})",
     samples=_triangular_samples,
 )
 
@@ -228,7 +224,6 @@ inv = opaque(
     source="np.linalg.inv",
     samples=_matrices,
 )
-
 
 
 def _pinv(a: Any, rtol: float, atol: float, hermitian: bool) -> Any:

@@ -7,6 +7,7 @@ Higham, Functions of Matrices (2008), theorem 3.6.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -80,7 +81,11 @@ def _frechet(a: Any, e: Any, function: str) -> Any:
     block = np.zeros((*a.shape[:-2], 2 * n, 2 * n), a.dtype)
     block[..., :n, :n] = block[..., n:, n:] = a
     block[..., :n, n:] = e
-    return _FUNCTIONS[function](block)[..., :n, n:]
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", RuntimeWarning
+        )  # SciPy's about the accuracy of logm, said of the function itself
+        return _FUNCTIONS[function](block)[..., :n, n:]
 
 
 helper("""
@@ -171,7 +176,7 @@ logm = opaque(
 
 
 def _sqrtm_edge(y: Node, a: Node) -> Map:
-    """y y_dot + y_dot y = A_dot."""
+    """The solution of y y_dot + y_dot y = A_dot."""
     return Map(
         lambda x: sylvester(y, y, x.astype(y.dtype)),
         lambda y_bar: sylvester(y.mT, y.mT, y_bar),
@@ -225,11 +230,11 @@ def _of_factor(op: Any, y: Node, a: Node, b: Node, factor: Node, side: Callable[
 
 
 def _equation_samples(rng: np.random.Generator) -> list[Any]:
-    return [
-        ((rng.normal(size=(*lead, m, m)) * 0.3 + size * np.eye(m), rng.normal(size=(*lead, n, n)) * 0.3,
-          rng.normal(size=(*lead, m, n))), {})  # fmt: skip
-        for lead, m, n, size in [((), 3, 2, 2), ((), 1, 1, 2), ((2,), 2, 2, 3)]
-    ]
+    cases: list[Any] = []
+    for lead, m, n, size in [((), 3, 2, 2), ((), 1, 1, 2), ((2,), 2, 2, 3)]:
+        a, b = 0.3 * rng.normal(size=(*lead, m, m)) + size * np.eye(m), 0.3 * rng.normal(size=(*lead, n, n))
+        cases.append(((a, b, rng.normal(size=(*lead, m, n))), {}))
+    return cases
 
 
 sylvester = opaque(
@@ -325,7 +330,7 @@ def _turn(x: Node) -> Node:
 
 
 def _riccati_wrt(k: int) -> Callable[..., Traced]:
-    """cᴴ x_dot + x_dot c = -(change of the equation), with c = a - g x."""
+    """The solution of cᴴ x_dot + x_dot c = -(change of the equation), with c = a - g x."""
 
     def partial(y: Node, a: Node, g: Node, q: Node) -> Traced:
         closed = a - g @ y
@@ -388,7 +393,7 @@ def _discrete_riccati(a: Any, g: Any, q: Any) -> Any:
 
 
 def _discrete_riccati_wrt(k: int) -> Callable[..., Traced]:
-    """x_dot - cᴴ x_dot c = the change of the equation, with c = (1 + g x)⁻¹ a."""
+    """The solution of x_dot - cᴴ x_dot c = the change of the equation, with c = (1 + g x)⁻¹ a."""
 
     def partial(y: Node, a: Node, g: Node, q: Node) -> Traced:
         eye = y.builder.constant(np.eye(a.shape[-1], dtype=y.dtype))

@@ -19,9 +19,8 @@ from chainrule.types import Spec, broadcast_shapes
 
 
 def _infer(*specs: Spec) -> Spec:
-    *factors, b = specs
     lead = broadcast_shapes(*(spec.shape[:-2] for spec in specs))
-    return Spec((*lead, *b.shape[-2:]), np.result_type(*(inexact(spec.dtype) for spec in specs)))
+    return Spec((*lead, *specs[-1].shape[-2:]), np.result_type(*(inexact(spec.dtype) for spec in specs)))
 
 
 # -- banded --------------------------------------------------------------------------------------------
@@ -75,7 +74,10 @@ def _turned_band(ab: Node, above: int) -> Node:
 def _banded_wrt_band(y: Node, ab: Node, b: Node, below: int, above: int, definite: bool) -> Traced:
     params = {"below": below, "above": above, "definite": definite}
     return traced(
-        lambda x: -solve_banded(ab, _band_product(x, y, above), **params).sum_to(y.shape), ab.spec, y, "change of a band"
+        lambda x: -solve_banded(ab, _band_product(x, y, above), **params).sum_to(y.shape),
+        ab.spec,
+        y,
+        "change of a band",
     )
 
 
@@ -156,6 +158,14 @@ def _toeplitz_wrt(k: int) -> Any:
     return partial
 
 
+def _toeplitz_samples(rng: np.random.Generator) -> list[Any]:
+    cases: list[Any] = []
+    for lead, n in [((), 3), ((), 1), ((2,), 2)]:
+        c, r = rng.normal(size=(*lead, n, 1)) + 4 * np.eye(n, 1), rng.normal(size=(*lead, n, 1))
+        cases.append(((c, r, rng.normal(size=(*lead, n, 2))), {}))
+    return cases
+
+
 helper("""
     def solve_toeplitz(c, r, b):
         return scipy.linalg.solve_toeplitz((c[:, 0], r[:, 0]), b)
@@ -180,11 +190,7 @@ solve_toeplitz = opaque(
     ],
     core=(2, 2, 2),
     source=lambda c, r, b: f"solve_toeplitz({c}, {r}, {b})",
-    samples=lambda rng: [
-        ((rng.normal(size=(*lead, n, 1)) + 4 * np.eye(n, 1), rng.normal(size=(*lead, n, 1)),
-          rng.normal(size=(*lead, n, 2))), {})  # fmt: skip
-        for lead, n in [((), 3), ((), 1), ((2,), 2)]
-    ],
+    samples=_toeplitz_samples,
 )
 
 

@@ -12,18 +12,20 @@ half a change of each of the two. Eigenvectors and singular vectors: see `chainr
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import scipy.linalg
 
 from chainrule import ir
-from chainrule.errors import DtypeError, ShapeError, UnsupportedError
+from chainrule.errors import ChainruleError, ShapeError, UnsupportedError
 from chainrule.ops import eigen, factorization, matrix_functions, structured
 from chainrule.ops import linalg as ops
 from chainrule.ops.host import host, stop_gradient
-from chainrule.scipy.twins import other, register, twin
-from chainrule.tracing.array import TracedArray, cast, record, stacked
+from chainrule.scipy.twins import other, twin
+from chainrule.tracing.array import TracedArray, record, stacked
 from chainrule.tracing.functions.common import as_traced
 from chainrule.tracing.functions.linalg import adjoint, inexact, least_squares, matrix, several, square
 from chainrule.tracing.origin import at
@@ -46,6 +48,24 @@ _ABSENT = object()
 
 def __getattr__(name: str) -> Any:
     return other(scipy.linalg, name, _ADVICE)
+
+
+def _twin(rule: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a rule a twin; what NumPy or Python says of arguments that do not fit becomes an error that names both."""
+
+    @functools.wraps(rule)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return rule(*args, **kwargs)
+        except (ChainruleError, np.linalg.LinAlgError):
+            raise
+        except (AttributeError, IndexError, TypeError, ValueError) as error:
+            shapes = ", ".join(str(np.shape(x)) for x in args if isinstance(x, TracedArray | np.ndarray | np.generic))
+            raise ShapeError(
+                f"scipy.linalg.{rule.__name__}: arguments (of shapes {shapes}) do not fit{at()}: {error}"
+            ) from error
+
+    return twin(scipy.linalg)(guarded)
 
 
 # -- what the rules share ------------------------------------------------------------------------------
@@ -126,7 +146,7 @@ def _structured(a: Any, assume_a: Any, lower: bool, name: str) -> tuple[Any, str
     return a, kind
 
 
-@twin(scipy.linalg)
+@_twin
 def solve(a: Any, b: Any, lower: bool = False, overwrite_a: bool = False, overwrite_b: bool = False,
           check_finite: bool = True, assume_a: Any = None, transposed: bool = False) -> Any:  # fmt: skip
     """Return the x of a @ x = b, or of a.T @ x = b.
@@ -149,7 +169,7 @@ def solve(a: Any, b: Any, lower: bool = False, overwrite_a: bool = False, overwr
     return _like(record(ops.solve, np.swapaxes(a, -1, -2) if transposed else a, b), vector)
 
 
-@twin(scipy.linalg)
+@_twin
 def solve_triangular(a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_diagonal: bool = False,
                      overwrite_b: bool = False, check_finite: bool = True) -> Any:  # fmt: skip
     """Return the x of a @ x = b for a triangle of a."""
@@ -160,7 +180,7 @@ def solve_triangular(a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_d
     return _like(_triangular(a, b, bool(lower) != turned, unit_diagonal), vector)
 
 
-@twin(scipy.linalg)
+@_twin
 def solve_banded(l_and_u: Any, ab: Any, b: Any, overwrite_ab: bool = False, overwrite_b: bool = False,
                  check_finite: bool = True) -> Any:  # fmt: skip
     """Return the x of a @ x = b, where a is given by its diagonals."""
@@ -176,7 +196,7 @@ def solve_banded(l_and_u: Any, ab: Any, b: Any, overwrite_ab: bool = False, over
 
 def _whole_band(ab: Any, lower: bool) -> Any:
     """Return all diagonals of a Hermitian matrix of which those on one side are given."""
-    count, n = ab.shape[-2] - 1, ab.shape[-1]
+    count = ab.shape[-2] - 1
     given = [ab[..., row, :] for row in range(count + 1)]
     given = given if lower else given[::-1]  # from the main diagonal outwards
     inner, outer = [], []
@@ -188,11 +208,10 @@ def _whole_band(ab: Any, lower: bool) -> Any:
         above, below = (moved, diagonal) if lower else (diagonal, moved)
         inner.append(above)
         outer.append(below)
-    del n
     return np.stack([*inner[::-1], given[0], *outer], axis=-2)
 
 
-@twin(scipy.linalg)
+@_twin
 def solveh_banded(ab: Any, b: Any, overwrite_ab: bool = False, overwrite_b: bool = False, lower: bool = False,
                   check_finite: bool = True) -> Any:  # fmt: skip
     """Return the x of a @ x = b, where a is Hermitian, positive definite and given by its diagonals."""
@@ -214,7 +233,7 @@ def _column_and_row(c_or_cr: Any, x: Any) -> tuple[Any, Any]:
     return c, np.conj(c) if c.dtype.kind == "c" else c
 
 
-@twin(scipy.linalg)
+@_twin
 def solve_toeplitz(c_or_cr: Any, b: Any, check_finite: bool = True) -> Any:
     """Return the x of a @ x = b for the Toeplitz matrix a with a first column, and a first row."""
     b = stacked(b)
@@ -226,7 +245,7 @@ def solve_toeplitz(c_or_cr: Any, b: Any, check_finite: bool = True) -> Any:
     return _like(record(structured.solve_toeplitz, c[:, None], r[:, None], b), vector)
 
 
-@twin(scipy.linalg)
+@_twin
 def matmul_toeplitz(c_or_cr: Any, x: Any, check_finite: bool = False, workers: Any = None) -> Any:
     """Return a @ x for the Toeplitz matrix a with a first column, and a first row."""
     x = stacked(x)
@@ -244,7 +263,7 @@ def matmul_toeplitz(c_or_cr: Any, x: Any, check_finite: bool = False, workers: A
     return _like(y[:rows], vector)
 
 
-@twin(scipy.linalg)
+@_twin
 def solve_circulant(c: Any, b: Any, singular: str = "raise", tol: Any = None, caxis: int = -1, baxis: int = 0,
                     outaxis: int = 0) -> Any:  # fmt: skip
     """Return the x of a @ x = b for the circulant matrix a with a first column, by Fourier transforms."""
@@ -272,7 +291,7 @@ def solve_circulant(c: Any, b: Any, singular: str = "raise", tol: Any = None, ca
     return np.moveaxis(x, -1, outaxis)
 
 
-@twin(scipy.linalg)
+@_twin
 def lstsq(a: Any, b: Any, cond: Any = None, overwrite_a: bool = False, overwrite_b: bool = False,
           check_finite: bool = True, lapack_driver: Any = None) -> Any:  # fmt: skip
     """Return the least-squares solution, squared residuals, rank and singular values."""
@@ -284,7 +303,7 @@ def lstsq(a: Any, b: Any, cond: Any = None, overwrite_a: bool = False, overwrite
     return x, residuals[0] if b.ndim == 1 and np.size(residuals) else residuals, rank, s
 
 
-@twin(scipy.linalg)
+@_twin
 def inv(a: Any, overwrite_a: bool = False, check_finite: bool = True, *, assume_a: Any = None,
         lower: bool = False) -> Any:  # fmt: skip
     """Return the inverse."""
@@ -292,7 +311,7 @@ def inv(a: Any, overwrite_a: bool = False, check_finite: bool = True, *, assume_
     return record(ops.inv, np.tril(a) if kind == "lower" else np.triu(a) if kind == "upper" else a)
 
 
-@twin(scipy.linalg)
+@_twin
 def det(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
     """Return the determinant."""
     return record(ops.det, square(a, "scipy.linalg.det"))
@@ -303,7 +322,7 @@ def _tolerances(x: Any, atol: Any, rtol: Any) -> tuple[float, float]:
     return 0.0 if atol is None else float(atol), default if rtol is None else float(rtol)
 
 
-@twin(scipy.linalg)
+@_twin
 def pinv(a: Any, *, atol: Any = None, rtol: Any = None, return_rank: bool = False, check_finite: bool = True) -> Any:
     """Return the pseudo-inverse; differentiated at constant rank."""
     a = matrix(a, "scipy.linalg.pinv")
@@ -315,7 +334,7 @@ def pinv(a: Any, *, atol: Any = None, rtol: Any = None, return_rank: bool = Fals
     return y, int(np.sum(s > absolute + relative * np.max(s, initial=0)))
 
 
-@twin(scipy.linalg)
+@_twin
 def pinvh(a: Any, atol: Any = None, rtol: Any = None, lower: bool = True, return_rank: bool = False,
           check_finite: bool = True) -> Any:  # fmt: skip
     """Return the pseudo-inverse of a Hermitian matrix; differentiated at constant rank."""
@@ -331,20 +350,20 @@ def pinvh(a: Any, atol: Any = None, rtol: Any = None, lower: bool = True, return
 # -- cholesky ------------------------------------------------------------------------------------------
 
 
-@twin(scipy.linalg)
+@_twin
 def cholesky(a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Any:
     """Return the triangular factor of a = u.conj().T @ u, or of a = l @ l.conj().T."""
     a = square(a, "scipy.linalg.cholesky")
     return record(ops.cholesky, a) if lower else adjoint(record(ops.cholesky, adjoint(a)))
 
 
-@twin(scipy.linalg)
+@_twin
 def cho_factor(a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Any:
     """Return what `cho_solve` needs; the other triangle, which SciPy leaves as it was, is zero."""
     return cholesky(a, lower), lower
 
 
-@twin(scipy.linalg)
+@_twin
 def cho_solve(c_and_lower: Any, b: Any, overwrite_b: bool = False, check_finite: bool = True) -> Any:
     """Return the x of a @ x = b, from the Cholesky factor of a."""
     c, lower = c_and_lower
@@ -378,7 +397,7 @@ def _hermitian_of(ab: Any, lower: bool) -> Any:
     return _from_band(_whole_band(ab, lower), count, count)
 
 
-@twin(scipy.linalg)
+@_twin
 def cholesky_banded(ab: Any, overwrite_ab: bool = False, lower: bool = False, check_finite: bool = True) -> Any:
     """Return the diagonals of the Cholesky factor; computed by the whole matrix."""
     ab = inexact(ab)
@@ -386,7 +405,7 @@ def cholesky_banded(ab: Any, overwrite_ab: bool = False, lower: bool = False, ch
     return _to_band(factor, ab.shape[-2] - 1, lower)
 
 
-@twin(scipy.linalg)
+@_twin
 def cho_solve_banded(cb_and_lower: Any, b: Any, overwrite_b: bool = False, check_finite: bool = True) -> Any:
     """Return the x of a @ x = b, from the diagonals of the Cholesky factor of a."""
     cb, lower = cb_and_lower
@@ -408,13 +427,13 @@ def cho_solve_banded(cb_and_lower: Any, b: Any, overwrite_b: bool = False, check
 # -- lu and qr -----------------------------------------------------------------------------------------
 
 
-@twin(scipy.linalg)
+@_twin
 def lu_factor(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
     """Return what `lu_solve` needs: both triangles in one array, and the exchanges of rows."""
     return tuple(several(factorization.lu, matrix(a, "scipy.linalg.lu_factor")))
 
 
-@twin(scipy.linalg)
+@_twin
 def lu_solve(lu_and_piv: Any, b: Any, trans: Any = 0, overwrite_b: bool = False, check_finite: bool = True) -> Any:
     """Return the x of a @ x = b, from the factors of a."""
     factors, pivots = lu_and_piv
@@ -438,7 +457,7 @@ def _exchange(pivots: Any, like: Any) -> Any:
     return (np.expand_dims(order, -1) == np.arange(rows)).astype(np.finfo(like.dtype).dtype)
 
 
-@twin(scipy.linalg)
+@_twin
 def lu(a: Any, permute_l: bool = False, overwrite_a: bool = False, check_finite: bool = True,
        p_indices: bool = False) -> Any:  # fmt: skip
     """Return the factors of a = p @ l @ u."""
@@ -456,7 +475,7 @@ def lu(a: Any, permute_l: bool = False, overwrite_a: bool = False, check_finite:
     return exchange, lower, upper
 
 
-@twin(scipy.linalg)
+@_twin
 def qr(a: Any, overwrite_a: bool = False, lwork: Any = None, mode: str = "full", pivoting: bool = False,
        check_finite: bool = True) -> Any:  # fmt: skip
     """Return the factors of a = q @ r, or of a[:, p] = q @ r."""
@@ -477,22 +496,22 @@ def _pivots_of_qr(a: Any) -> Any:
     return scipy.linalg.qr(a, mode="r", pivoting=True)[1].astype(np.intp)
 
 
-@twin(scipy.linalg)
+@_twin
 def rq(a: Any, overwrite_a: bool = False, lwork: Any = None, mode: str = "full", check_finite: bool = True) -> Any:
-    """Return the factors of a = r @ q; rows may have other signs than SciPy's, whose LAPACK function is another."""
+    """Return the factors of a = r @ q."""
     a = matrix(a, "scipy.linalg.rq")
     if mode not in ("full", "r", "economic"):
         _refuse("rq", f"mode={mode!r}", "use mode='economic'")
-    turned = np.swapaxes(np.flip(a, -2), -1, -2)
-    q, r = several(factorization.qr, turned, complete=mode != "economic")
-    r = np.flip(np.swapaxes(r, -1, -2), (-2, -1))
-    return r if mode == "r" else (r, np.flip(np.swapaxes(q, -1, -2), -2))
+    turned = np.swapaxes(np.flip(a, (-2, -1)), -1, -2)
+    q, r = (np.flip(np.swapaxes(x, -1, -2), (-2, -1)) for x in several(factorization.qr, turned,
+                                                                       complete=mode != "economic"))  # fmt: skip
+    return r if mode == "r" else (r, q)
 
 
 # -- eigenvalues and singular values -------------------------------------------------------------------
 
 
-@twin(scipy.linalg)
+@_twin
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, overwrite_a: bool = False,
         check_finite: bool = True, lapack_driver: str = "gesdd") -> Any:  # fmt: skip
     """Return u, s and vh with a = u @ diag(s) @ vh."""
@@ -500,13 +519,13 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, overwrite_a
     return tuple(several(eigen.svd, a, full=bool(full_matrices))) if compute_uv else record(eigen.svdvals, a)
 
 
-@twin(scipy.linalg)
+@_twin
 def svdvals(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
     """Return the singular values."""
     return record(eigen.svdvals, matrix(a, "scipy.linalg.svdvals"))
 
 
-@twin(scipy.linalg)
+@_twin
 def eig(a: Any, b: Any = None, left: bool = False, right: bool = True, overwrite_a: bool = False,
         overwrite_b: bool = False, check_finite: bool = True, homogeneous_eigvals: bool = False) -> Any:  # fmt: skip
     """Return the eigenvalues, as complex numbers, and the eigenvectors."""
@@ -522,14 +541,14 @@ def eig(a: Any, b: Any = None, left: bool = False, right: bool = True, overwrite
     return (w_out, *_real_if(_is_real(x, w), v)) if right else w_out
 
 
-@twin(scipy.linalg)
+@_twin
 def eigvals(a: Any, b: Any = None, overwrite_a: bool = False, check_finite: bool = True,
             homogeneous_eigvals: bool = False) -> Any:  # fmt: skip
     """Return the eigenvalues, as complex numbers."""
     return eig(a, b, False, False, homogeneous_eigvals=homogeneous_eigvals)
 
 
-@twin(scipy.linalg)
+@_twin
 def eigh(a: Any, b: Any = None, *, lower: bool = True, eigvals_only: bool = False, overwrite_a: bool = False,
          overwrite_b: bool = False, type: int = 1, check_finite: bool = True, subset_by_index: Any = None,
          subset_by_value: Any = None, driver: Any = None) -> Any:  # fmt: skip
@@ -538,7 +557,7 @@ def eigh(a: Any, b: Any = None, *, lower: bool = True, eigvals_only: bool = Fals
     return w if eigvals_only else (w, v)
 
 
-@twin(scipy.linalg)
+@_twin
 def eigvalsh(a: Any, b: Any = None, *, lower: bool = True, overwrite_a: bool = False, overwrite_b: bool = False,
              type: int = 1, check_finite: bool = True, subset_by_index: Any = None, subset_by_value: Any = None,
              driver: Any = None) -> Any:  # fmt: skip
@@ -604,23 +623,24 @@ def _dense_problem(a: Any, vectors: bool, select: Any, select_range: Any, name: 
     return _select(record(eigen.eigvalsh, a, lower=True, driver="evd"), None, select, select_range, name)
 
 
-@twin(scipy.linalg)
+@_twin
 def eig_banded(a_band: Any, lower: bool = False, eigvals_only: bool = False, overwrite_a_band: bool = False,
-               select: Any = "a", select_range: Any = None, max_ev: int = 0, check_finite: bool = True) -> Any:  # fmt: skip
+               select: Any = "a", select_range: Any = None, max_ev: int = 0,
+               check_finite: bool = True) -> Any:  # fmt: skip
     """Return eigenvalues and eigenvectors of a Hermitian matrix given by diagonals; computed by the whole matrix."""
     a = _hermitian_of(inexact(a_band), lower)
     w, v = _dense_problem(a, not eigvals_only, select, select_range, "eig_banded")
     return w if eigvals_only else (w, v)
 
 
-@twin(scipy.linalg)
+@_twin
 def eigvals_banded(a_band: Any, lower: bool = False, overwrite_a_band: bool = False, select: Any = "a",
                    select_range: Any = None, check_finite: bool = True) -> Any:  # fmt: skip
     """Return eigenvalues of a Hermitian matrix given by diagonals; computed by the whole matrix."""
     return eig_banded(a_band, lower, True, select=select, select_range=select_range)
 
 
-@twin(scipy.linalg)
+@_twin
 def eigh_tridiagonal(d: Any, e: Any, eigvals_only: bool = False, select: Any = "a", select_range: Any = None,
                      check_finite: bool = True, tol: float = 0.0, lapack_driver: str = "auto") -> Any:  # fmt: skip
     """Return eigenvalues and eigenvectors of a symmetric tridiagonal matrix; computed by the whole matrix."""
@@ -632,14 +652,14 @@ def eigh_tridiagonal(d: Any, e: Any, eigvals_only: bool = False, select: Any = "
     return w if eigvals_only else (w, v)
 
 
-@twin(scipy.linalg)
+@_twin
 def eigvalsh_tridiagonal(d: Any, e: Any, select: Any = "a", select_range: Any = None, check_finite: bool = True,
                          tol: float = 0.0, lapack_driver: str = "auto") -> Any:  # fmt: skip
     """Return eigenvalues of a symmetric tridiagonal matrix; computed by the whole matrix."""
     return eigh_tridiagonal(d, e, True, select, select_range)
 
 
-@twin(scipy.linalg)
+@_twin
 def polar(a: Any, side: str = "right") -> Any:
     """Return u and p with a = u @ p, or a = p @ u; u has orthonormal columns or rows, p is positive semidefinite."""
     a = matrix(a, "scipy.linalg.polar")
@@ -659,14 +679,14 @@ def _rank(a: Any, rcond: Any, name: str) -> int:
     return int(np.sum(s > np.max(s, initial=0.0) * rcond))
 
 
-@twin(scipy.linalg)
+@_twin
 def orth(A: Any, rcond: Any = None) -> Any:
     """Return an orthonormal basis of the range; its derivative has no turn within the range."""
     a = matrix(A, "scipy.linalg.orth")
     return record(factorization.range_basis, a, rank=_rank(a, rcond, "orth"))
 
 
-@twin(scipy.linalg)
+@_twin
 def null_space(A: Any, rcond: Any = None, *, overwrite_a: bool = False, check_finite: bool = True,
                lapack_driver: str = "gesdd") -> Any:  # fmt: skip
     """Return an orthonormal basis of the null space; its derivative has no turn within the space."""
@@ -674,7 +694,7 @@ def null_space(A: Any, rcond: Any = None, *, overwrite_a: bool = False, check_fi
     return record(factorization.null_basis, a, rank=_rank(a, rcond, "null_space"))
 
 
-@twin(scipy.linalg)
+@_twin
 def subspace_angles(A: Any, B: Any) -> Any:
     """Return the angles between the ranges of two matrices, the largest first."""
     a, b = _pair(A, B)
@@ -692,7 +712,7 @@ def subspace_angles(A: Any, B: Any) -> Any:
     return np.where(small, np.arcsin(np.clip(sine, -1, 1)), np.arccos(np.clip(cosine, -1, 1)))
 
 
-@twin(scipy.linalg)
+@_twin
 def orthogonal_procrustes(A: Any, B: Any, check_finite: bool = True) -> Any:
     """Return the orthogonal matrix that turns A nearest to B, and the sum of the singular values of A.T @ B."""
     a, b = _pair(A, B)
@@ -702,7 +722,7 @@ def orthogonal_procrustes(A: Any, B: Any, check_finite: bool = True) -> Any:
     return record(factorization.unitary_factor, inner), np.sum(record(eigen.svdvals, inner))
 
 
-@twin(scipy.linalg)
+@_twin
 def norm(a: Any, ord: Any = None, axis: Any = None, keepdims: bool = False, check_finite: bool = True) -> Any:
     """Return a norm, as np.linalg.norm."""
     return np.linalg.norm(inexact(a), ord, axis, keepdims)
@@ -711,13 +731,13 @@ def norm(a: Any, ord: Any = None, axis: Any = None, keepdims: bool = False, chec
 # -- functions of matrices -----------------------------------------------------------------------------
 
 
-@twin(scipy.linalg)
+@_twin
 def expm(A: Any) -> Any:
     """Return the exponential of a matrix, which has derivatives of every order."""
     return record(matrix_functions.expm, square(A, "scipy.linalg.expm"))
 
 
-@twin(scipy.linalg)
+@_twin
 def expm_frechet(A: Any, E: Any, method: Any = None, compute_expm: bool = True, check_finite: bool = True) -> Any:
     """Return the exponential of A and its derivative in direction E."""
     a, e = _pair(A, E)
@@ -732,7 +752,7 @@ def _principal(op: ir.Op, x: Any) -> Any:
     return np.real(y) if _is_real(x, y) else y
 
 
-@twin(scipy.linalg)
+@_twin
 def logm(A: Any, disp: Any = _ABSENT) -> Any:
     """Return the principal logarithm of a matrix."""
     if disp is not _ABSENT and not disp:
@@ -740,7 +760,7 @@ def logm(A: Any, disp: Any = _ABSENT) -> Any:
     return _principal(matrix_functions.logm, square(A, "scipy.linalg.logm"))
 
 
-@twin(scipy.linalg)
+@_twin
 def sqrtm(A: Any, disp: Any = _ABSENT, blocksize: Any = _ABSENT) -> Any:
     """Return the principal square root of a matrix."""
     if disp is not _ABSENT and not disp:
@@ -748,7 +768,7 @@ def sqrtm(A: Any, disp: Any = _ABSENT, blocksize: Any = _ABSENT) -> Any:
     return _principal(matrix_functions.sqrtm, square(A, "scipy.linalg.sqrtm"))
 
 
-@twin(scipy.linalg)
+@_twin
 def fractional_matrix_power(A: Any, t: Any) -> Any:
     """Return A to a real power; differentiable in both."""
     if not isinstance(t, TracedArray) and t == int(t):
@@ -757,7 +777,7 @@ def fractional_matrix_power(A: Any, t: Any) -> Any:
     return expm(t * logm(square(a, "scipy.linalg.fractional_matrix_power")))
 
 
-@twin(scipy.linalg)
+@_twin
 def signm(A: Any, disp: Any = _ABSENT) -> Any:
     """Return the sign function of a matrix, a @ inv(sqrtm(a @ a))."""
     if disp is not _ABSENT and not disp:
@@ -770,41 +790,41 @@ def _turned(a: Any) -> Any:
     return expm(1j * a)
 
 
-@twin(scipy.linalg)
+@_twin
 def cosm(A: Any) -> Any:
     """Return the cosine of a matrix."""
     a = square(A, "scipy.linalg.cosm")
     return 0.5 * (_turned(a) + _turned(-a)) if a.dtype.kind == "c" else np.real(_turned(a))
 
 
-@twin(scipy.linalg)
+@_twin
 def sinm(A: Any) -> Any:
     """Return the sine of a matrix."""
     a = square(A, "scipy.linalg.sinm")
     return -0.5j * (_turned(a) - _turned(-a)) if a.dtype.kind == "c" else np.imag(_turned(a))
 
 
-@twin(scipy.linalg)
+@_twin
 def tanm(A: Any) -> Any:
     """Return the tangent of a matrix."""
     return np.linalg.solve(cosm(A), sinm(A))
 
 
-@twin(scipy.linalg)
+@_twin
 def coshm(A: Any) -> Any:
     """Return the hyperbolic cosine of a matrix."""
     a = square(A, "scipy.linalg.coshm")
     return 0.5 * (expm(a) + expm(-a))
 
 
-@twin(scipy.linalg)
+@_twin
 def sinhm(A: Any) -> Any:
     """Return the hyperbolic sine of a matrix."""
     a = square(A, "scipy.linalg.sinhm")
     return 0.5 * (expm(a) - expm(-a))
 
 
-@twin(scipy.linalg)
+@_twin
 def tanhm(A: Any) -> Any:
     """Return the hyperbolic tangent of a matrix."""
     return np.linalg.solve(coshm(A), sinhm(A))
@@ -822,26 +842,26 @@ def _three(a: Any, b: Any, q: Any, name: str) -> tuple[Any, Any, Any]:
     return a, b, q
 
 
-@twin(scipy.linalg)
+@_twin
 def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
     """Return the x of a @ x + x @ b = q."""
     return record(matrix_functions.sylvester, *_three(a, b, q, "solve_sylvester"))
 
 
-@twin(scipy.linalg)
+@_twin
 def solve_continuous_lyapunov(a: Any, q: Any) -> Any:
     """Return the x of a @ x + x @ a.conj().T = q."""
     a, q = _pair(a, q)
     return record(matrix_functions.sylvester, *_three(a, adjoint(a), q, "solve_continuous_lyapunov"))
 
 
-@twin(scipy.linalg)
+@_twin
 def solve_lyapunov(a: Any, q: Any) -> Any:
     """Return the x of a @ x + x @ a.conj().T = q."""
     return solve_continuous_lyapunov(a, q)
 
 
-@twin(scipy.linalg)
+@_twin
 def solve_discrete_lyapunov(a: Any, q: Any, method: Any = None) -> Any:
     """Return the x of a @ x @ a.conj().T - x + q = 0; both methods of SciPy's give the same."""
     a, q = _pair(a, q)
@@ -856,7 +876,7 @@ def _riccati(a: Any, b: Any, q: Any, r: Any, e: Any, s: Any, name: str) -> tuple
     return square(a, f"scipy.linalg.{name}"), b, q, r, None if s is None else inexact(as_traced(stacked(s), a))
 
 
-@twin(scipy.linalg)
+@_twin
 def solve_continuous_are(a: Any, b: Any, q: Any, r: Any, e: Any = None, s: Any = None, balanced: bool = True) -> Any:
     """Return the stabilizing x of aᴴ x + x a - (x b + s) r⁻¹ (bᴴ x + sᴴ) + q = 0."""
     a, b, q, r, s = _riccati(a, b, q, r, e, s, "solve_continuous_are")
@@ -866,7 +886,7 @@ def solve_continuous_are(a: Any, b: Any, q: Any, r: Any, e: Any = None, s: Any =
     return record(matrix_functions.riccati, a, b @ np.linalg.solve(r, adjoint(b)), q)
 
 
-@twin(scipy.linalg)
+@_twin
 def solve_discrete_are(a: Any, b: Any, q: Any, r: Any, e: Any = None, s: Any = None, balanced: bool = True) -> Any:
     """Return the stabilizing x of aᴴ x a - x - (aᴴ x b + s) (r + bᴴ x b)⁻¹ (bᴴ x a + sᴴ) + q = 0."""
     a, b, q, r, s = _riccati(a, b, q, r, e, s, "solve_discrete_are")
@@ -883,7 +903,7 @@ def _vector(x: Any, *others: Any) -> Any:
     return np.ravel(as_traced(stacked(x), *others))
 
 
-@twin(scipy.linalg)
+@_twin
 def block_diag(*arrs: Any) -> Any:
     """Return the matrix with blocks along its diagonal."""
     traced = [as_traced(stacked(x), *(stacked(y) for y in arrs)) for x in arrs]
@@ -899,7 +919,7 @@ def block_diag(*arrs: Any) -> Any:
     return np.concatenate(rows, axis=-2)
 
 
-@twin(scipy.linalg)
+@_twin
 def toeplitz(c: Any, r: Any = None) -> Any:
     """Return the matrix with constant diagonals, of which the first column, and the first row, are given."""
     if r is None:
@@ -911,7 +931,7 @@ def toeplitz(c: Any, r: Any = None) -> Any:
     return whole[np.arange(c.size)[:, None] - np.arange(r.size) + r.size - 1]
 
 
-@twin(scipy.linalg)
+@_twin
 def hankel(c: Any, r: Any = None) -> Any:
     """Return the matrix with constant antidiagonals, of which the first column, and the last row, are given."""
     if r is None:
@@ -923,7 +943,7 @@ def hankel(c: Any, r: Any = None) -> Any:
     return whole[np.arange(c.size)[:, None] + np.arange(r.size)]
 
 
-@twin(scipy.linalg)
+@_twin
 def circulant(c: Any) -> Any:
     """Return the circulant matrix with a first column."""
     c = np.atleast_1d(as_traced(stacked(c)))
@@ -931,7 +951,7 @@ def circulant(c: Any) -> Any:
     return c[..., (np.arange(n)[:, None] - np.arange(n)) % n]
 
 
-@twin(scipy.linalg)
+@_twin
 def companion(a: Any) -> Any:
     """Return the companion matrix of a polynomial."""
     a = np.atleast_1d(inexact(a))
@@ -943,7 +963,7 @@ def companion(a: Any) -> Any:
     return np.concatenate([first[..., None, :], below], axis=-2)
 
 
-@twin(scipy.linalg)
+@_twin
 def convolution_matrix(a: Any, n: int, mode: str = "full") -> Any:
     """Return the matrix whose product with a vector of n elements is the convolution with a."""
     a = as_traced(stacked(a))
@@ -959,7 +979,7 @@ def convolution_matrix(a: Any, n: int, mode: str = "full") -> Any:
     return np.where(inside, a[..., np.where(inside, place, 0)], 0)
 
 
-@twin(scipy.linalg)
+@_twin
 def leslie(f: Any, s: Any) -> Any:
     """Return the Leslie matrix of fecundities and survivals."""
     f, s = (np.atleast_1d(x) for x in _pair(f, s))
@@ -972,14 +992,14 @@ def leslie(f: Any, s: Any) -> Any:
     return np.concatenate([np.broadcast_to(f, (*lead, n))[..., None, :], below], axis=-2)
 
 
-@twin(scipy.linalg)
+@_twin
 def fiedler(a: Any) -> Any:
     """Return the differences of all pairs, without sign."""
     a = np.atleast_1d(as_traced(stacked(a)))
     return np.abs(a[..., :, None] - a[..., None, :])
 
 
-@twin(scipy.linalg)
+@_twin
 def khatri_rao(a: Any, b: Any) -> Any:
     """Return the Kronecker products of columns."""
     a, b = stacked(a), stacked(b)
@@ -990,7 +1010,7 @@ def khatri_rao(a: Any, b: Any) -> Any:
     return np.reshape(product, (*product.shape[:-3], -1, product.shape[-1]))
 
 
-@twin(scipy.linalg)
+@_twin
 def diagsvd(s: Any, M: int, N: int) -> Any:
     """Return singular values on the diagonal of a matrix."""
     s = as_traced(stacked(s))
@@ -1011,14 +1031,14 @@ def _alike(a: Any, b: Any, atol: Any, rtol: Any) -> bool:
     return bool(np.all(np.abs(a - b) <= limit))
 
 
-@twin(scipy.linalg)
+@_twin
 def issymmetric(a: Any, atol: Any = None, rtol: Any = None) -> bool:
     """Whether a matrix is symmetric: a decision of the program."""
     a = as_traced(stacked(a))
     return a.shape[-1] == a.shape[-2] and _alike(a, np.swapaxes(a, -1, -2), atol, rtol)
 
 
-@twin(scipy.linalg)
+@_twin
 def ishermitian(a: Any, atol: Any = None, rtol: Any = None) -> bool:
     """Whether a matrix is Hermitian: a decision of the program."""
     a = as_traced(stacked(a))

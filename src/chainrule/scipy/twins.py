@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import ModuleType
 from typing import Any
 
 from chainrule.errors import UnsupportedError
@@ -51,7 +51,7 @@ def twin(home: ModuleType) -> Callable[[Callable[..., Any]], Callable[..., Any]]
 def other(home: ModuleType, name: str, advice: str) -> Any:
     """Return what has no twin, unchanged; a function refuses traced arguments with an error that gives advice."""
     found = getattr(home, name)
-    if not isinstance(found, FunctionType | BuiltinFunctionType) or name.startswith("_"):
+    if not callable(found) or isinstance(found, type) or name.startswith("_"):
         return found
 
     @functools.wraps(found)
