@@ -35,7 +35,8 @@ CASES: list[tuple[str, Any, dict[str, Any]]] = [
       for norm in NORMS),
     *((name, X, {"type": type, "axis": 0, "n": n}) for name, type in (("dct", 1), ("idct", 2), ("dst", 3), ("idst", 4))
       for n in (2, 5)),
-    *((name, X, {"type": type, "orthogonalize": True}) for name in ("dct", "idct", "dst", "idst") for type in (1, 2, 3)),
+    *((name, X, {"type": type, "orthogonalize": True}) for name in ("dct", "idct", "dst", "idst")
+      for type in (1, 2, 3)),
     ("dct", Z, {"norm": "ortho"}),
     ("dct", X, {"norm": "ortho", "orthogonalize": False}),
     *((name, CUBE, {"type": 2, "norm": "ortho", "axes": (0, 2)}) for name in ("dctn", "idctn", "dstn", "idstn")),

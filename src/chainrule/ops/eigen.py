@@ -44,7 +44,7 @@ def hermitian_part(x: Node) -> Node:
 
 def diagonal_of(x: Node) -> Node:
     """Return the diagonals of matrices."""
-    eye = x.builder.constant(np.eye(*x.shape[-2:], dtype=real_dtype(x.dtype)))
+    eye = x.builder.constant(np.eye(x.shape[-2], x.shape[-1], dtype=real_dtype(x.dtype)))
     return scale(eye, x).sum((x.ndim - 1,))
 
 
@@ -172,7 +172,7 @@ def _hermitian_samples(rng: np.random.Generator) -> list[Any]:
 def _eigh(a: Any, lower: bool, driver: str) -> tuple[Any, Any]:
     if driver == "evd":
         return tuple(np.linalg.eigh(a, UPLO="L" if lower else "U"))  # type: ignore[return-value]
-    return over_leading(lambda x: scipy.linalg.eigh(x, lower=lower, driver=driver), *for_lapack(a), count=2)  # type: ignore[no-any-return]
+    return over_leading(lambda x: scipy.linalg.eigh(x, lower=lower, driver=driver), *for_lapack(a), count=2)
 
 
 def _infer_eigh(a: Spec, lower: bool, driver: str) -> tuple[Spec, Spec]:
@@ -332,7 +332,9 @@ def _infer_svd(a: Spec, full: bool) -> tuple[Spec, Spec, Spec]:
 
 def _rectangular(rng: np.random.Generator) -> list[tuple[Any, ...]]:
     shapes = [(3, 3), (3, 2), (2, 3), (1, 1), (2, 3, 2), (0, 2, 2), (0, 2), (2, 0)]
-    return [(rng.normal(size=shape) + 2 * np.eye(*shape[-2:]) * np.arange(1, shape[-1] + 1),) for shape in shapes]
+    return [
+        (rng.normal(size=shape) + 2 * np.eye(shape[-2], shape[-1]) * np.arange(1, shape[-1] + 1),) for shape in shapes
+    ]
 
 
 def _columns(x: Node, start: int, stop: int) -> Node:

@@ -48,7 +48,7 @@ def _infer_qr(a: Spec, complete: bool) -> tuple[Spec, Spec]:
 
 
 def _qr_edge(y: Node, a: Node, complete: bool) -> Edge:
-    """With M = qᴴ A_dot r⁻¹: q_dot = q Ω + (1 - q qᴴ) A_dot r⁻¹, Ω the anti-Hermitian matrix with M's lower triangle."""
+    """With M = qᴴ A_dot r⁻¹: q_dot = q Ω + (1 - q qᴴ) A_dot r⁻¹, Ω anti-Hermitian with the lower triangle of M."""
     whole_q, whole_r = (ir.item(y.inputs[0], k) for k in (0, 1))
     m, n = a.shape[-2:]
     k = min(m, n)
@@ -92,7 +92,7 @@ qr = opaque(
     core=(2,),
     source=lambda a, complete: f"np.linalg.qr({a}, {'complete' if complete else 'reduced'!r})",
     samples=lambda rng: [
-        ((rng.normal(size=shape) + 2 * np.eye(*shape[-2:]),), {"complete": complete})
+        ((rng.normal(size=shape) + 2 * np.eye(shape[-2], shape[-1]),), {"complete": complete})
         for shape in [(3, 3), (4, 2), (2, 4), (1, 1), (2, 3, 2), (0, 2, 2)]
         for complete in (False, True)
         if not complete or shape[-2] <= shape[-1]  # the other columns of q are free to turn
@@ -107,7 +107,7 @@ def _lu(a: Any) -> tuple[Any, Any]:
     if not a.size:
         return a.copy(), np.zeros((*a.shape[:-2], min(a.shape[-2:])), np.int32)
     function = scipy.linalg.get_lapack_funcs("getrf", (a,))
-    return over_leading(lambda x: function(x)[:2], a, count=2)  # type: ignore[no-any-return]
+    return over_leading(lambda x: function(x)[:2], a, count=2)
 
 
 helper("""
@@ -198,7 +198,7 @@ lu = opaque(
     core=(2,),
     source="lu",
     samples=lambda rng: [
-        ((rng.normal(size=shape) + 5 * np.eye(*shape[-2:]),), {})
+        ((rng.normal(size=shape) + 5 * np.eye(shape[-2], shape[-1]),), {})
         for shape in [(3, 3), (4, 2), (2, 4), (1, 1), (2, 3, 2), (0, 2, 2)]
     ],
 )
@@ -241,7 +241,8 @@ unitary_factor = opaque(
     core=(2,),
     source="unitary_factor",
     samples=lambda rng: [
-        ((rng.normal(size=shape) + 2 * np.eye(*shape[-2:]),), {}) for shape in [(3, 3), (4, 2), (1, 1), (2, 3, 2)]
+        ((rng.normal(size=shape) + 2 * np.eye(shape[-2], shape[-1]),), {})
+        for shape in [(3, 3), (4, 2), (1, 1), (2, 3, 2)]
     ],
 )
 

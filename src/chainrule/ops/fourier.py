@@ -46,9 +46,10 @@ def _samples(*cases: Any) -> Any:
 # -- complex to complex --------------------------------------------------------------------------------
 
 
-def _fft(x: Any, axes: tuple[int, ...], inverse: bool, norm: str) -> Any:
-    function = (np.fft.ifftn if inverse else np.fft.fftn) if len(axes) > 1 else np.fft.ifft if inverse else np.fft.fft
-    return function(x, None, axes, norm) if len(axes) > 1 else function(x, None, axes[0], norm)
+def _fft(x: Any, axes: tuple[int, ...], inverse: bool, norm: Any) -> Any:
+    if len(axes) > 1:
+        return (np.fft.ifftn if inverse else np.fft.fftn)(x, None, axes, norm)
+    return (np.fft.ifft if inverse else np.fft.fft)(x, None, axes[0], norm)
 
 
 fft = structural(

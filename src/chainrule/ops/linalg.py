@@ -36,31 +36,29 @@ def for_lapack(*values: Any) -> list[Any]:
     return [value.astype(dtype, copy=False) for value in values]
 
 
-def over_leading(f: Callable[..., Any], *values: Any, core: int = 2, count: int = 1) -> Any:
-    """Return what f, which takes arrays of `core` axes, gives for arrays with leading axes, which broadcast.
+def over_leading(f: Callable[..., Any], *values: Any, count: int = 1) -> Any:
+    """Return what f, which takes matrices, gives for arrays with leading axes, which broadcast.
 
     Args:
-        f: Function of arrays, returning `count` arrays; it is not called where there is nothing to do.
+        f: Function of matrices.
         values: Its arguments.
-        core: Trailing axes of each that belong to one application.
-        count: How many results there are.
+        count: How many arrays it returns.
     """
-    if all(np.ndim(value) == core for value in values):
+    if all(np.ndim(value) == 2 for value in values):
         return f(*values)
-    lead = np.broadcast_shapes(*(np.shape(value)[:-core] for value in values))
-    spread = [np.broadcast_to(value, (*lead, *np.shape(value)[-core:])) for value in values]
+    lead = np.broadcast_shapes(*(np.shape(value)[:-2] for value in values))
+    spread = [np.broadcast_to(value, (*lead, *np.shape(value)[-2:])) for value in values]
     places = list(np.ndindex(lead))
     if places:
         found = [f(*(value[place] for value in spread)) for place in places]
     else:  # one application to something harmless, for the shapes
-        found = [f(*(0.5 * np.eye(*value.shape[-2:], dtype=value.dtype) if core == 2 else np.ones(value.shape[-core:],
-                 value.dtype) for value in spread))]  # fmt: skip
+        found = [f(*(0.5 * np.eye(value.shape[-2], value.shape[-1], dtype=value.dtype) for value in spread))]
     parts = [[each] for each in found] if count == 1 else [list(each) for each in found]
     stacks = []
     for k in range(count):
         stack = np.stack([np.asarray(part[k]) for part in parts])
-        stacks.append(stack.reshape((*lead, *stack.shape[1:])) if places else np.empty((*lead, *stack.shape[1:]),
-                                                                                        stack.dtype))  # fmt: skip
+        shape = (*lead, *stack.shape[1:])
+        stacks.append(stack.reshape(shape) if places else np.empty(shape, stack.dtype))
     return stacks[0] if count == 1 else tuple(stacks)
 
 
@@ -258,7 +256,10 @@ pinv = opaque(
     core=(2,),
     source=lambda a, rtol, atol, hermitian: f"np.linalg.pinv({a}, {rtol}, {hermitian})",
     samples=lambda rng: [
-        ((rng.normal(size=shape) + 2 * np.eye(*shape[-2:]),), {"rtol": 1e-15, "atol": atol, "hermitian": False})
+        (
+            (rng.normal(size=shape) + 2 * np.eye(shape[-2], shape[-1]),),
+            {"rtol": 1e-15, "atol": atol, "hermitian": False},
+        )
         for shape in [(3, 3), (4, 2), (2, 4), (2, 3, 2), (0, 2, 2), (0, 2)]
         for atol in ((0.0, 1e-12) if shape == (4, 2) else (0.0,))
     ],

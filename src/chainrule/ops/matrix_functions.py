@@ -346,7 +346,7 @@ def _riccati_wrt(k: int) -> Callable[..., Traced]:
 
 
 def _definite_samples(rng: np.random.Generator, size: float) -> list[Any]:
-    cases = []
+    cases: list[Any] = []
     for lead, n in [((), 2), ((), 1), ((2,), 2)]:
         a, g, q = (rng.normal(size=(*lead, n, n)) for _ in range(3))
         cases.append(((size * a, g @ g.swapaxes(-1, -2) + np.eye(n), q @ q.swapaxes(-1, -2) + np.eye(n)), {}))

@@ -256,6 +256,7 @@ def matmul_toeplitz(c_or_cr: Any, x: Any, check_finite: bool = False, workers: A
         raise ShapeError(f"scipy.linalg.matmul_toeplitz: a row of {r.size} and {x.shape} do not fit{at()}")
     rows, columns = c.size, r.size
     around = np.concatenate([c, np.flip(r[1:])])  # a circulant matrix that holds this one
+    y: Any
     if around.dtype.kind == "c" or x.dtype.kind == "c":
         y = np.fft.ifft(np.fft.fft(around)[:, None] * np.fft.fft(x, rows + columns - 1, 0), axis=0)
     else:
@@ -273,7 +274,7 @@ def solve_circulant(c: Any, b: Any, singular: str = "raise", tol: Any = None, ca
         raise ShapeError(f"scipy.linalg.solve_circulant: {c.shape} and {b.shape} do not fit{at()}")
     if singular not in ("raise", "lstsq"):
         raise ShapeError(f"scipy.linalg.solve_circulant: singular={singular!r} is neither 'raise' nor 'lstsq'{at()}")
-    values = np.fft.fft(c)
+    values: Any = np.fft.fft(c)
     size = np.abs(values)
     if tol is None:
         limit = np.max(size, axis=-1, keepdims=True) * c.shape[-1] * np.finfo(values.dtype).eps
@@ -619,7 +620,8 @@ def _select(w: Any, v: Any, select: Any, select_range: Any, name: str) -> tuple[
 
 def _dense_problem(a: Any, vectors: bool, select: Any, select_range: Any, name: str) -> tuple[Any, Any]:
     if vectors:
-        return _select(*several(eigen.eigh, a, lower=True, driver="evd"), select, select_range, name)  # type: ignore[call-arg]
+        w, v = several(eigen.eigh, a, lower=True, driver="evd")
+        return _select(w, v, select, select_range, name)
     return _select(record(eigen.eigvalsh, a, lower=True, driver="evd"), None, select, select_range, name)
 
 

@@ -93,7 +93,7 @@ def lengths_and_axes(x: Any, s: Lengths, axes: Any, last: bool = False) -> tuple
     places = [axis_of(axis, x.ndim) for axis in axes]
     if s is not None and len(s) != len(places):
         raise ShapeError(f"Shape and axes have different lengths: {tuple(s)} and {tuple(axes)}{at()}")
-    given = [-1 if s is None or size is None else int(size) for size in (s or places)] if s else [-1] * len(places)
+    given = [-1] * len(places) if s is None else [-1 if size is None else int(size) for size in s]
     sizes = [x.shape[axis] if size == -1 else size for size, axis in zip(given, places, strict=True)]
     if last and given and given[-1] == -1:
         sizes[-1] = 2 * (x.shape[places[-1]] - 1)

@@ -17,11 +17,11 @@ from chainrule.tracing.functions.common import Axis, as_traced, axes_of, impleme
 from chainrule.tracing.functions.reductions import squared
 from chainrule.tracing.origin import at
 
-_SVDResult = type(np.linalg.svd(np.eye(1)))
-_EighResult = type(np.linalg.eigh(np.eye(1)))
-_EigResult = type(np.linalg.eig(np.eye(1)))
-_QRResult = type(np.linalg.qr(np.eye(1)))
-_SlogdetResult = type(np.linalg.slogdet(np.eye(1)))
+_SVDResult: Any = type(np.linalg.svd(np.eye(1)))
+_EighResult: Any = type(np.linalg.eigh(np.eye(1)))
+_EigResult: Any = type(np.linalg.eig(np.eye(1)))
+_QRResult: Any = type(np.linalg.qr(np.eye(1)))
+_SlogdetResult: Any = type(np.linalg.slogdet(np.eye(1)))
 
 # -- norms ---------------------------------------------------------------------------------------------
 
