@@ -112,7 +112,12 @@ def _lu(a: Any) -> tuple[Any, Any]:
 
 helper("""
     def lu(a):
-        return scipy.linalg.lapack.get_lapack_funcs("getrf", (a,))(a)[:2]
+        m, n = a.shape[-2:]
+        lead = a.shape[:-2]
+        if not a.size:
+            return a.copy(), np.zeros((*lead, min(m, n)), np.int32)
+        found = [scipy.linalg.get_lapack_funcs("getrf", (a,))(x)[:2] for x in a.reshape(-1, m, n)]
+        return tuple(np.reshape([each[k] for each in found], (*lead, *found[0][k].shape)) for k in (0, 1))
 """)
 
 

@@ -157,7 +157,7 @@ def _triangular_wrt_side(y: Node, a: Node, b: Node, lower: bool, unit: bool) -> 
 
 def _triangular_samples(rng: np.random.Generator) -> list[Any]:
     cases = []
-    for k, (values, _) in enumerate(_matrices(rng)):
+    for k, (values, _) in enumerate(_matrices(rng)[:3]):
         sides = rng.normal(size=(*values[0].shape[:-1], 2))
         cases.append(((*values, sides), {"lower": k % 2 == 0, "unit": k % 3 == 2}))
     return cases

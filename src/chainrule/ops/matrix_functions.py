@@ -90,12 +90,18 @@ def _frechet(a: Any, e: Any, function: str) -> Any:
 
 helper("""
     def frechet(function, a, e):
-        n = a.shape[-1]
+        import warnings
+        kind = np.float32 if function == "expm" else np.complex64
         a, e = np.broadcast_arrays(a, e)
-        block = np.zeros((*a.shape[:-2], 2 * n, 2 * n), np.result_type(a, e))
-        block[..., :n, :n] = block[..., n:, n:] = a
-        block[..., :n, n:] = e
-        return np.asarray(function(block))[..., :n, n:]
+        n, dtype = a.shape[-1], np.result_type(a, e, kind)
+        if not a.size:
+            return np.zeros(a.shape, dtype)
+        found = []
+        for x, y in zip(a.reshape(-1, n, n), e.reshape(-1, n, n)):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                found.append(getattr(scipy.linalg, function)(np.block([[x, y], [0 * x, x]]).astype(np.result_type(x, float))))
+        return np.array(found)[:, :n, n:].reshape(a.shape).astype(dtype)
 """)
 
 
@@ -139,7 +145,7 @@ frechet = opaque(
     infer=_infer_frechet,
     partials=[_frechet_wrt_matrix, lambda y, a, e, function: _derivative(function, a, e.spec, y)],
     core=(2, 2),
-    source=lambda a, e, function: f"frechet(scipy.linalg.{function}, {a}, {e})",
+    source=lambda a, e, function: f"frechet({function!r}, {a}, {e})",
     samples=lambda rng: [
         ((0.3 * values[0] if f == "expm" else values[0], rng.normal(size=values[0].shape)), {"function": f})
         for f in _FUNCTIONS
@@ -163,6 +169,15 @@ def _complex_spec(a: Spec) -> Spec:
     return a.with_dtype(np.result_type(inexact(a.dtype), np.complex64))
 
 
+helper("""
+    def logm(a):
+        dtype = np.result_type(a, np.complex64)
+        if not a.size:
+            return a.astype(dtype)
+        wide = a.astype(np.result_type(a, float)).reshape(-1, *a.shape[-2:])
+        return np.reshape([scipy.linalg.logm(x) for x in wide], a.shape).astype(dtype)
+""")
+
 logm = opaque(
     "logm",
     _logm,
@@ -170,7 +185,7 @@ logm = opaque(
     infer=_complex_spec,
     partials=[lambda y, a: _derivative("logm", a, a.spec, y)],
     core=(2,),
-    source=lambda a: f"scipy.linalg.logm({a}).astype(complex)",
+    source="logm",
     samples=_squares,
 )
 
@@ -187,6 +202,15 @@ def _sqrtm_edge(y: Node, a: Node) -> Map:
     )
 
 
+helper("""
+    def sqrtm(a):
+        dtype = np.result_type(a, np.complex64)
+        if not a.size:
+            return a.astype(dtype)
+        wide = a.astype(np.result_type(a, float)).reshape(-1, *a.shape[-2:])
+        return np.reshape([scipy.linalg.sqrtm(x) for x in wide], a.shape).astype(dtype)
+""")
+
 sqrtm = opaque(
     "sqrtm",
     _sqrtm,
@@ -194,7 +218,7 @@ sqrtm = opaque(
     infer=_complex_spec,
     partials=[_sqrtm_edge],
     core=(2,),
-    source=lambda a: f"scipy.linalg.sqrtm({a}).astype(complex)",
+    source="sqrtm",
     samples=_squares,
 )
 
@@ -278,7 +302,7 @@ helper("""
     def stein(a, b, q):
         m, n = q.shape[-2:]
         whole = np.eye(m * n) - np.einsum("...ij,...kl->...iljk", a, b).reshape(*q.shape[:-2], m * n, m * n)
-        return np.linalg.solve(whole, q.reshape(*q.shape[:-2], m * n, 1)).reshape(q.shape)
+        return np.linalg.solve(whole.astype(q.dtype), q.reshape(*q.shape[:-2], m * n, 1)).reshape(q.shape)
 """)
 
 stein = opaque(
@@ -360,7 +384,7 @@ helper("""
             z = scipy.linalg.schur(whole, "complex" if np.iscomplexobj(whole) else "real", sort="lhp")[1]
             found = z[len(a):, : len(a)] @ np.linalg.inv(z[: len(a), : len(a)])
             return 0.5 * (found + found.conj().T)
-        return np.vectorize(one, signature="(n,n),(n,n),(n,n)->(n,n)")(a, g, q)
+        return np.vectorize(one, signature="(n,n),(n,n),(n,n)->(n,n)")(a, g, q).astype(np.result_type(a, g, q))
 """)
 
 riccati = opaque(
@@ -422,7 +446,7 @@ helper("""
             z = scipy.linalg.ordqz(left, right, sort="iuc", output=kind)[-1]
             found = z[n:, :n] @ np.linalg.inv(z[:n, :n])
             return 0.5 * (found + found.conj().T)
-        return np.vectorize(one, signature="(n,n),(n,n),(n,n)->(n,n)")(a, g, q)
+        return np.vectorize(one, signature="(n,n),(n,n),(n,n)->(n,n)")(a, g, q).astype(np.result_type(a, g, q))
 """)
 
 discrete_riccati = opaque(

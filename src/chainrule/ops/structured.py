@@ -168,7 +168,9 @@ def _toeplitz_samples(rng: np.random.Generator) -> list[Any]:
 
 helper("""
     def solve_toeplitz(c, r, b):
-        return scipy.linalg.solve_toeplitz((c[:, 0], r[:, 0]), b)
+        def one(c, r, b):
+            return scipy.linalg.solve_toeplitz((c[:, 0], r[:, 0]), b)
+        return np.vectorize(one, signature="(n,i),(n,i),(n,k)->(n,k)")(c, r, b).astype(np.result_type(c, r, b))
 """)
 
 solve_toeplitz = opaque(

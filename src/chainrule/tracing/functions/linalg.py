@@ -197,7 +197,8 @@ def _lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
         raise ShapeError(f"np.linalg.lstsq: {a.shape} and {b.shape} do not fit{at()}")
     eps = float(np.finfo(np.result_type(a.dtype, b.dtype)).eps)
     rcond = max(a.shape) * eps if rcond is None else eps if rcond == -1 else _number(rcond, "np.linalg.lstsq: rcond")
-    return least_squares(a, b, rcond)
+    x, residuals, rank, s = least_squares(a, b, rcond)
+    return x, residuals, np.int32(rank), s
 
 
 def least_squares(a: Any, b: Any, rcond: float) -> tuple[Any, Any, Any, Any]:
