@@ -422,22 +422,122 @@ slogdet = opaque(
 # -- cholesky ------------------------------------------------------------------------------------------
 
 
-def _cholesky_edge(y: Node, a: Node) -> Traced:
+def _halved(n: int, dtype: Any) -> Any:
+    """Return the weights of Φ: 1 below the diagonal, 1/2 on it, 0 above."""
+    return (np.tril(np.ones((n, n)), -1) + 0.5 * np.eye(n)).astype(real_dtype(dtype))
+
+
+def _cholesky_change(y: Node, a_dot: Node) -> Node:
+    """Return L Φ(L⁻¹ A_dot L⁻ᴴ)."""
+    keep = y.builder.constant(_halved(y.shape[-1], y.dtype))
+    half = solve_triangular(y, 0.5 * (a_dot + a_dot.mT.conj()), lower=True, unit=False)
+    whole = solve_triangular(y, half.mT.conj(), lower=True, unit=False).mT.conj()
+    return y @ (keep * whole)
+
+
+def _cholesky_edge(y: Node, a: Node) -> Edge:
     """L_dot = L Φ(L⁻¹ A_dot L⁻ᴴ), where Φ keeps the lower triangle and half the diagonal.
 
     NumPy reads the lower triangle alone; as is usual, the matrix is taken to stay symmetric, so a change of
     one element is half a change of each of the two.
     """
-    n = a.shape[-1]
-    keep = y.builder.constant((np.tril(np.ones((n, n)), -1) + 0.5 * np.eye(n)).astype(real_dtype(a.dtype)))
 
     def program(a_dot: Node) -> Node:
-        symmetric = 0.5 * (a_dot + a_dot.mT.conj())
-        half = solve_triangular(y, symmetric, lower=True, unit=False)
-        whole = solve_triangular(y, half.mT.conj(), lower=True, unit=False).mT.conj()
-        return y @ (keep * whole)
+        return _cholesky_change(y, a_dot)
 
-    return traced(program, a.spec, y, "cholesky's own change")
+    if a.spec.is_complex:
+        return traced(program, a.spec, y, "cholesky's own change")
+    return Map(program, lambda y_bar: cholesky_pull(y, y_bar), a.spec, y.spec, "cholesky's own change", y)
+
+
+_BLOCK = 48
+"""Rows that are pulled back together."""
+
+
+def _cholesky_pull(factor: Any, bar: Any) -> Any:
+    """Pull a cotangent of a Cholesky factor back to the matrix, block by block (Murray, section 4.2)."""
+    factor, bar = for_lapack(factor, bar)
+    trsm = scipy.linalg.get_blas_funcs("trsm", (factor,))
+
+    def one(l: Any, l_bar: Any) -> Any:  # noqa: E741
+        bar = np.array(l_bar, order="C")
+        keep = _halved(min(_BLOCK, len(l)), l.dtype)
+        for stop in range(len(l), 0, -_BLOCK):
+            start = max(stop - _BLOCK, 0)
+            row, middle, below = slice(0, start), slice(start, stop), slice(stop, None)
+            d, weights = l[middle, middle], keep[: stop - start, : stop - start]
+            if stop < len(l):
+                c_bar = trsm(1, d, bar[below, middle], side=1, lower=1)
+                bar[below, middle] = c_bar
+                bar[middle, :stop] -= c_bar.T @ l[below, :stop]
+                bar[below, row] -= c_bar @ l[middle, row]
+            inner = weights * (np.tril(d).T @ bar[middle, middle])
+            half = trsm(1, d, inner + inner.T, side=0, lower=1, trans_a=1)
+            whole = trsm(1, d, half, side=1, lower=1)  # the cotangent, from both triangles
+            bar[middle, middle] = weights * whole
+            bar[middle, row] -= whole @ l[middle, row]
+        bar = np.tril(bar)
+        return 0.5 * (bar + bar.T)
+
+    return over_leading(one, factor, bar)
+
+
+helper("""
+    def cholesky_pull(l, l_bar):
+        n = l.shape[-1]
+        keep = (np.tril(np.ones((n, n)), -1) + 0.5 * np.eye(n)).astype(l.dtype)
+        inner = np.linalg.inv(np.tril(l)) if n else l
+        whole = inner.swapaxes(-1, -2) @ (keep * (np.tril(l).swapaxes(-1, -2) @ np.tril(l_bar))) @ inner
+        return (0.5 * (whole + whole.swapaxes(-1, -2))).astype(np.result_type(l, l_bar))
+""")
+
+
+def _pull_wrt_factor(y: Node, factor: Node, bar: Node) -> Traced:
+    """The change of the symmetric part of L⁻ᵀ Φ(Lᵀ L_bar) L⁻¹ with L."""
+    keep = y.builder.constant(_halved(y.shape[-1], y.dtype))
+    middle = keep * (triangle(factor, True).mT @ bar)
+
+    def program(x: Node) -> Node:
+        x = triangle(x, True)
+        turned = solve_triangular(factor, x, lower=True, unit=False)
+        inner = keep * (x.mT @ bar) - turned.mT @ middle - middle @ turned
+        half = solve_triangular(factor.mT, inner, lower=False, unit=False)
+        whole = solve_triangular(factor.mT, half.mT, lower=False, unit=False)
+        return (0.5 * (whole + whole.mT)).sum_to(y.shape)
+
+    return traced(program, factor.spec, y, "change of a pulled factor")
+
+
+def _pull_samples(rng: np.random.Generator) -> list[Any]:
+    cases: list[Any] = []
+    for lead, n in [((), 3), ((), 1), ((2,), 2)]:
+        cases.append(((np.tril(rng.normal(size=(*lead, n, n))) + 3 * np.eye(n), rng.normal(size=(*lead, n, n))), {}))
+    return cases
+
+
+cholesky_pull = opaque(
+    "cholesky_pull",
+    _cholesky_pull,
+    doc="The cotangent of a real matrix, from its Cholesky factor and a cotangent of that.",
+    infer=lambda factor, bar: Spec(
+        broadcast_shapes(factor.shape, bar.shape), np.result_type(inexact(factor.dtype), inexact(bar.dtype))
+    ),
+    partials=[
+        _pull_wrt_factor,
+        lambda y, factor, bar: Map(
+            lambda x: cholesky_pull(factor, x),
+            lambda y_bar: _cholesky_change(factor, y_bar).sum_to(bar.shape),
+            bar.spec,
+            y.spec,
+            "transpose of cholesky's own change",
+            y,
+        ),
+    ],
+    core=(2, 2),
+    source=lambda factor, bar: f"cholesky_pull({factor}, {bar})",
+    samples=_pull_samples,
+    dtypes="fd",
+)
 
 
 cholesky = opaque(

@@ -100,7 +100,8 @@ helper("""
         for x, y in zip(a.reshape(-1, n, n), e.reshape(-1, n, n)):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                found.append(getattr(scipy.linalg, function)(np.block([[x, y], [0 * x, x]]).astype(np.result_type(x, float))))
+                block = np.block([[x, y], [0 * x, x]])
+                found.append(getattr(scipy.linalg, function)(block.astype(np.result_type(x, float))))
         return np.array(found)[:, :n, n:].reshape(a.shape).astype(dtype)
 """)
 
