@@ -10,6 +10,7 @@ import scipy.linalg
 
 import chainrule as cr
 from chainrule.errors import ChainruleError, LinAlgError, ShapeError, UnsupportedError
+from chainrule.scipy import linalg
 
 RNG = np.random.default_rng(7)
 A = RNG.normal(size=(3, 3)) + np.diag([1.0, 3.0, 5.0])
@@ -32,7 +33,9 @@ def leaves(x: Any) -> list[Any]:
 
 def scalar(x: Any) -> Any:
     """A number that depends on all there is in a result."""
-    return sum((w + 1) * (abs(leaf) ** 2 + leaf.real).sum() for w, leaf in enumerate(leaves(x)) if leaf.dtype.kind in "fc")
+    return sum(
+        (w + 1) * (abs(leaf) ** 2 + leaf.real).sum() for w, leaf in enumerate(leaves(x)) if leaf.dtype.kind in "fc"
+    )
 
 
 # -- against JAX: values, both modes, second derivatives -------------------------------------------------
@@ -301,12 +304,68 @@ def test_determinants_at_every_rank(rank: int) -> None:
             third(np.linalg.det)
 
 
+# -- larger and compiled -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [47, 48, 49, 130])
+def test_the_cotangent_of_cholesky_by_blocks(n: int) -> None:
+    """log det by the factor has the inverse as its gradient; and a second derivative along a direction."""
+    x = RNG.normal(size=(n, n))
+    a = x @ x.T / n + np.eye(n)
+    logdet = lambda a: 2 * np.sum(np.log(np.diagonal(np.linalg.cholesky(a))))
+    inverse = np.linalg.inv(a)
+    np.testing.assert_allclose(cr.grad(logdet)(a), inverse, atol=1e-10)
+    np.testing.assert_allclose(cr.jit(cr.grad(logdet))(a), inverse, atol=1e-10)
+    d = x + x.T
+    np.testing.assert_allclose(cr.hvp(logdet, (a,), (d,)), -inverse @ d @ inverse, atol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("lower", "unit"), [(True, False), (False, False), (True, True), (False, True)])
+def test_compiled_triangular_systems(dtype: Any, lower: bool, unit: bool) -> None:
+    f = lambda a, b: linalg.solve_triangular(a, b, lower=lower, unit_diagonal=unit) * 2
+    a = (RNG.normal(size=(2, 20, 20)) / 20 + np.eye(20)).astype(dtype)
+    b = RNG.normal(size=(2, 20, 3)).astype(dtype)
+    y = cr.jit(f)(a, b)
+    assert y.dtype == dtype
+    np.testing.assert_allclose(y, f(a, b), rtol=1e-4 if dtype is np.float32 else 1e-10)
+    np.testing.assert_allclose(cr.jit(f)(a[0], b[0, :, 0]), f(a[0], b[0, :, 0]), rtol=1e-4)
+    with pytest.raises(np.linalg.LinAlgError, match="singular"):
+        cr.jit(lambda a, b: linalg.solve_triangular(a, b) * 2)(0 * a[0], b[0])
+
+
+def test_a_gaussian_likelihood() -> None:
+    def likelihood(a: Any, b: Any) -> Any:
+        factor = np.linalg.cholesky(a)
+        z = linalg.solve_triangular(factor, b, lower=True)
+        return -0.5 * z @ z - np.sum(np.log(np.diagonal(factor)))
+
+    x = np.linalg.solve(SPD, V)
+    expected = 0.5 * (np.outer(x, x) - np.linalg.inv(SPD))
+    for slope in (cr.grad(likelihood, (0, 1)), cr.jit(cr.grad(likelihood, (0, 1)))):
+        a_bar, b_bar = slope(SPD, V)
+        np.testing.assert_allclose(a_bar, expected, atol=1e-12)
+        np.testing.assert_allclose(b_bar, -x, atol=1e-12)
+    assert cr.check_derivatives(lambda a, b: likelihood(0.5 * (a + a.T), b), SPD, V).error < 1e-6
+
+
+def test_empty_stacks() -> None:
+    none = np.zeros((0, 2, 2))
+    for f in (np.linalg.inv, np.linalg.det, np.linalg.pinv, np.linalg.svd, np.linalg.eigh, np.linalg.qr,
+              np.linalg.cholesky, np.linalg.slogdet):  # fmt: skip
+        for one, two in zip(leaves(cr.vjp(f, none)[0]), leaves(f(none)), strict=True):
+            assert np.shape(one) == np.shape(two)
+    assert cr.grad(lambda a: np.sum(linalg.expm(a)) + np.sum(linalg.solve_triangular(a, a)))(none).shape == (0, 2, 2)
+
+
 # -- dtypes, errors ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("f", [np.linalg.pinv, np.linalg.inv, lambda a: np.linalg.svd(a)[0], lambda a: np.linalg.qr(a)[0],
-                               lambda a: np.linalg.eigh(a + a.T)[1], np.linalg.cond, np.linalg.cholesky,
-                               lambda a: np.abs(np.fft.fft(a)), lambda a: np.abs(np.fft.rfft2(a)), np.fft.fftshift])  # fmt: skip
+@pytest.mark.parametrize("f", [
+    np.linalg.pinv, np.linalg.inv, lambda a: np.linalg.svd(a)[0], lambda a: np.linalg.qr(a)[0], np.linalg.cond,
+    lambda a: np.linalg.eigh(a + a.T)[1], np.linalg.cholesky, lambda a: np.abs(np.fft.fft(a)),
+    lambda a: np.abs(np.fft.rfft2(a)), np.fft.fftshift,
+])  # fmt: skip
 def test_single_precision_stays(f: Any) -> None:
     x = SPD.astype(np.float32)
     assert f(x).dtype == np.float32

@@ -150,7 +150,7 @@ irfft = structural(
 
 
 def _trigonometric(x: Any, axis: int, type: int, sine: bool) -> Any:
-    return (scipy.fft.dst if sine else scipy.fft.dct)(x, type, axis=axis)
+    return (scipy.fft.dst if sine else scipy.fft.dct)(x, type, axis=axis) if np.size(x) else np.asarray(x) * 1.0
 
 
 def _ends(x: Node, axis: int, first: float, last: float) -> Node:
@@ -191,7 +191,8 @@ trigonometric = structural(
     samples=_samples(
         *(((4,), {"axis": 0, "type": type, "sine": sine}) for type in (1, 2, 3, 4) for sine in (False, True)),
         *(((2, 3), {"axis": 1, "type": type, "sine": sine}) for type in (1, 2, 3, 4) for sine in (False, True)),
-        *(((2, 1), {"axis": 1, "type": type, "sine": sine}) for type in (2, 3, 4) for sine in (False, True)),
+        *(((1,), {"axis": 0, "type": type, "sine": sine}) for type in (2, 3, 4) for sine in (False, True)),
+        ((0, 2), {"axis": 1, "type": 2, "sine": False}),
     ),
 )
 

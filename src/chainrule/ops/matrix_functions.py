@@ -334,7 +334,7 @@ def _riccati(a: Any, g: Any, q: Any) -> Any:
     """Solve aᴴ x + x a - x g x + q = 0 by the stable subspace of the Hamiltonian matrix (Laub)."""
 
     def one(a: Any, g: Any, q: Any) -> Any:
-        n = len(a)
+        n, g, q = len(a), 0.5 * (g + g.conj().T), 0.5 * (q + q.conj().T)
         whole = np.block([[a, -g], [-q, -a.conj().T]])
         _, z, count = scipy.linalg.schur(whole, output="complex" if whole.dtype.kind == "c" else "real", sort="lhp")
         if count != n:
@@ -358,7 +358,7 @@ def _riccati_wrt(k: int) -> Callable[..., Traced]:
     """The solution of cᴴ x_dot + x_dot c = -(change of the equation), with c = a - g x."""
 
     def partial(y: Node, a: Node, g: Node, q: Node) -> Traced:
-        closed = a - g @ y
+        closed = a - 0.5 * (g + _turn(g)) @ y
 
         def program(x: Node) -> Node:
             change = (_turn(x) @ y + y @ x, -(y @ x @ y), x)[k]
@@ -381,6 +381,7 @@ def _definite_samples(rng: np.random.Generator, size: float) -> list[Any]:
 helper("""
     def riccati(a, g, q):
         def one(a, g, q):
+            g, q = (0.5 * (x + x.conj().T) for x in (g, q))
             whole = np.block([[a, -g], [-q, -a.conj().T]])
             z = scipy.linalg.schur(whole, "complex" if np.iscomplexobj(whole) else "real", sort="lhp")[1]
             found = z[len(a):, : len(a)] @ np.linalg.inv(z[: len(a), : len(a)])
@@ -391,7 +392,7 @@ helper("""
 riccati = opaque(
     "riccati",
     _riccati,
-    doc="The stabilizing Hermitian x of aᴴ x + x a - x g x + q = 0, for Hermitian g and q.",
+    doc="The stabilizing Hermitian x of aᴴ x + x a - x g x + q = 0, for the Hermitian parts of g and q.",
     infer=_infer_riccati,
     partials=[_riccati_wrt(0), _riccati_wrt(1), _riccati_wrt(2)],
     core=(2, 2, 2),
@@ -404,7 +405,7 @@ def _discrete_riccati(a: Any, g: Any, q: Any) -> Any:
     """Solve aᴴ x (1 + g x)⁻¹ a - x + q = 0 by the stable subspace of the symplectic pencil."""
 
     def one(a: Any, g: Any, q: Any) -> Any:
-        n = len(a)
+        n, g, q = len(a), 0.5 * (g + g.conj().T), 0.5 * (q + q.conj().T)
         eye, nothing = np.eye(n, dtype=a.dtype), np.zeros_like(a)
         left, right = np.block([[a, nothing], [-q, eye]]), np.block([[eye, g], [nothing, a.conj().T]])
         kind = "complex" if left.dtype.kind == "c" else "real"
@@ -422,7 +423,7 @@ def _discrete_riccati_wrt(k: int) -> Callable[..., Traced]:
 
     def partial(y: Node, a: Node, g: Node, q: Node) -> Traced:
         eye = y.builder.constant(np.eye(a.shape[-1], dtype=y.dtype))
-        closed = REGISTRY["solve"](eye + g @ y, a)
+        closed = REGISTRY["solve"](eye + 0.5 * (g + _turn(g)) @ y, a)
 
         def program(x: Node) -> Node:
             if k == 0:
@@ -441,6 +442,7 @@ def _discrete_riccati_wrt(k: int) -> Callable[..., Traced]:
 helper("""
     def discrete_riccati(a, g, q):
         def one(a, g, q):
+            g, q = (0.5 * (x + x.conj().T) for x in (g, q))
             n, eye = len(a), np.eye(len(a))
             left, right = np.block([[a, 0 * a], [-q, eye]]), np.block([[eye, g], [0 * a, a.conj().T]])
             kind = "complex" if np.iscomplexobj(left) else "real"
@@ -453,7 +455,7 @@ helper("""
 discrete_riccati = opaque(
     "discrete_riccati",
     _discrete_riccati,
-    doc="The stabilizing Hermitian x of aᴴ x (1 + g x)⁻¹ a - x + q = 0, for Hermitian g and q.",
+    doc="The stabilizing Hermitian x of aᴴ x (1 + g x)⁻¹ a - x + q = 0, for the Hermitian parts of g and q.",
     infer=_infer_riccati,
     partials=[_discrete_riccati_wrt(0), _discrete_riccati_wrt(1), _discrete_riccati_wrt(2)],
     core=(2, 2, 2),
