@@ -228,6 +228,8 @@ def test_functions_of_matrices_with_repeated_eigenvalues(a: Any) -> None:
     np.testing.assert_allclose(found, [expected, cr.grad(by_eigh)(S)], atol=1e-9)
     forward = cr.jvp(by_eigh, (a,), (S,))[1]
     assert np.isnan(forward) or np.isclose(forward, np.sum(expected * S))  # never a wrong number
+    eliminated = cr.jacobian(by_eigh, mode="eliminate")(a)
+    assert (np.isnan(eliminated) | np.isclose(eliminated, expected)).all()
 
 
 def test_a_compiled_gradient_meets_repeated_and_distinct_eigenvalues() -> None:

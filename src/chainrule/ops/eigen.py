@@ -135,16 +135,19 @@ def _vectors_edge(
         return smooth(_gaps(values, np.nan), a_dot)
 
     def backward(y_bar: Node) -> Node:
-        total = _pulled(lambda a_dot: smooth(_gaps(values, 0.0), a_dot), a, y_bar)
         parted = _parted(values)
-        if parted is None:
+        change = None
+        if parted is not None:
+            owner = y.inputs[0]
+            results = (ir.item(owner, k) for k in range(len(owner.spec)))
+            fixed = {each: zeros(each.builder, each.spec) for each in results if each is not values}
+            (change,) = push({a: rebuilt(parted[0]), values: parted[0], **fixed}, [y_bar])
+        # A cotangent that does not depend on the matrix at all is not that of a function of it: NaN, as forward.
+        otherwise = np.nan if change is None else 0.0
+        total = _pulled(lambda a_dot: smooth(_gaps(values, otherwise), a_dot), a, y_bar)
+        if parted is None or change is None:
             return total
-        direction, apart = parted
-        owner = y.inputs[0]
-        results = (ir.item(owner, k) for k in range(len(owner.spec)))
-        fixed = {each: zeros(each.builder, each.spec) for each in results if each is not values}
-        (change,) = push({a: rebuilt(direction), values: direction, **fixed}, [y_bar])
-        return total if change is None else total + _pulled(lambda a_dot: mixing(apart, a_dot), a, change)
+        return total + _pulled(lambda a_dot: mixing(parted[1], a_dot), a, change)
 
     return Map(forward, backward, a.spec, y.spec, words, y, algebraic=not a.spec.is_complex)
 
