@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -120,7 +121,7 @@ def test_against_jax(name: str, jax: Any) -> None:
     places = tuple(range(len(args)))
     dots = tuple(np.cos(np.arange(x.size)).reshape(x.shape) * x.dtype.type(1) for x in args)
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
     def everything(args: Any) -> Any:
         slope = jax.grad(lambda *xs: scalar(theirs(*xs)), places)
         return theirs(*args), jax.jvp(slope, args, dots)
@@ -176,7 +177,7 @@ def test_all_modes(name: str) -> None:
         np.testing.assert_allclose(one, two, rtol=1e-10, atol=1e-12)
         assert np.asarray(one).dtype == np.asarray(two).dtype
         assert np.shape(one) == np.shape(two)
-    assert cr.check_derivatives(f, *args).error < 1e-6
+    assert cr.check_derivatives(f, *args, entries=4).error < 1e-6
 
 
 @pytest.mark.parametrize("name", ["svd", "qr"])
