@@ -54,11 +54,12 @@ def source(program: Program, names: Mapping[Node, str], name: str = "f") -> str:
         lines = [*_docstring(large, spelled), *lines]
     body = "\n".join(f"    {line}" if line else "" for line in [f"def {name}({', '.join(parameters)}):", *lines])[4:]
     imports = "import numpy as np\n"
-    for module in ("scipy.special", "scipy.stats"):
-        if any(f"{module}." in line for line in lines):
-            imports += f"import {module}\n"
     called = set(re.findall(r"(?<![\w.])\w+(?=\()", body))
-    return "\n\n".join([imports, *(f"{text}\n" for each, text in HELPERS.items() if each in called), f"{body}\n"])
+    helpers = [text for each, text in HELPERS.items() if each in called]
+    for module in ("scipy.fft", "scipy.linalg", "scipy.special", "scipy.stats"):
+        if any(f"{module}." in text for text in (*lines, *helpers)):
+            imports += f"import {module}\n"
+    return "\n\n".join([imports, *(f"{text}\n" for text in helpers), f"{body}\n"])
 
 
 def literal(value: Any, strong: bool = True) -> str:

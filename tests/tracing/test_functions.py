@@ -647,7 +647,9 @@ def test_a_plain_array_is_not_written_into(function):
 def test_every_function_with_a_rule_has_a_case():
     called = {function for function, *_ in [*CASES, *WRITERS, *SYMMETRIC]}
     exempt = {np.empty_like, np.shares_memory, np.may_share_memory}
-    missing = [name_of(f) for f in FUNCTIONS if f not in called and f not in exempt]
+    elsewhere = ("numpy.linalg", "numpy.fft")  # tests/tracing/test_linalg.py
+    missing = [name_of(f) for f in FUNCTIONS if f not in called and f not in exempt
+               and getattr(f, "__module__", "") not in elsewhere]  # fmt: skip
     assert missing == []
     methods = {f.__name__ for f in called if isinstance(getattr(f, "__self__", None), np.ufunc)}
     assert methods == set(UFUNC_METHODS)

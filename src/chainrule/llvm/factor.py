@@ -15,13 +15,13 @@ from chainrule.llvm.index import Index
 from chainrule.llvm.layout import THREADED
 from chainrule.llvm.nests import Nest, combine
 
-OPS = frozenset(["solve", "inv", "det", "cholesky"])
+OPS = frozenset(["solve", "solve_triangular", "inv", "det", "cholesky"])
 
 
 def workspace(node: Node) -> int:
     """Return how many doubles of scratch memory a node needs: the factors, the pivots, and a right side by columns."""
     n = node.inputs[0].shape[-1]
-    sides = node.shape[-1] if node.op.name == "solve" else 64
+    sides = node.shape[-1] if node.op.name.startswith("solve") else 64
     return n * n + n + n * max(sides, 1) + 8
 
 
@@ -116,14 +116,36 @@ class FactorNest(Nest):
         self._factor(lead)
         sides = self.node.shape[-1]
         self._load_matrix(self.sides, self.node.inputs[1], lead, by_columns=True)
-        one = f"@c.one.{self.kind}"
-        self.body.declared.add(f"{one} = private unnamed_addr constant {self.kind} {literal(1.0, self.kind)}")
+        one = self._one()
         for triangle, diagonal in (("U", "N"), ("L", "U")):
             self._blas(
                 "trsm", "L", triangle, "T", diagonal, self.n, sides, one, self.factors, self.n, self.sides, self.n
             )
         self._exchange_rows(sides)
         self._store_matrix(self.sides, lead, by_columns=True)
+
+    def _solve_triangular(self, lead: tuple[Index, ...]) -> None:
+        """Solve the transposed system xᵀ aᵀ = bᵀ, since that is what LAPACK sees of arrays in C order."""
+        body, n, sides = self.body, self.n, self.node.shape[-1]
+        lower, unit = self.node.params["lower"], self.node.params["unit"]
+        self._load_matrix(self.factors, self.node.inputs[0], lead)
+        self._load_matrix(self.sides, self.node.inputs[1], lead)
+        if not unit:
+            loop = self.open("i", 0, n)
+            value = body.let(f"load {self.kind}, ptr {self._at(self.factors, loop.index * (n + 1))}")
+            wrong = body.let(f"fcmp oeq {self.kind} {value}, {literal(0.0, self.kind)}")
+            old = body.let(f"load i1, ptr {self.failed}")
+            body.do(f"store i1 {body.let(f'or i1 {old}, {wrong}')}, ptr {self.failed}")
+            self.close(loop)
+        one = self._one()
+        triangle, diagonal = "U" if lower else "L", "U" if unit else "N"
+        self._blas("trsm", "R", triangle, "N", diagonal, sides, n, one, self.factors, n, self.sides, sides)
+        self._store_matrix(self.sides, lead)
+
+    def _one(self) -> str:
+        name = f"@c.one.{self.kind}"
+        self.body.declared.add(f"{name} = private unnamed_addr constant {self.kind} {literal(1.0, self.kind)}")
+        return name
 
     def _exchange_rows(self, sides: int) -> None:
         """Undo the exchanges of the factorization, from the last to the first, in a matrix by columns."""

@@ -29,7 +29,7 @@ CHUNK = 2000
 INNER = 4
 """Terms up to which a product of two arrays is computed inside the loops that use it."""
 
-FACTORS = {"solve", "inv", "det", "cholesky"}
+FACTORS = {"solve", "solve_triangular", "inv", "det", "cholesky"}
 REDUCTIONS = {"sum", "max", "min", "prod", "any", "all"}
 COSTS = dict.fromkeys(
     ["exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "arcsin", "arccos", "arctan",

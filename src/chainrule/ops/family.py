@@ -182,6 +182,7 @@ def structural(
     selects: bool = True,
     scatters: bool = True,
     lower: str | Callable[..., str] | None = None,
+    dtypes: str = "fdD",
 ) -> Op:
     """Declare a linear op on its first argument; the others say where things go and carry no derivative.
 
@@ -200,6 +201,7 @@ def structural(
         selects: Each element of the result is an element of x, or zero.
         scatters: The same of the adjoint.
         lower: As of `Op`.
+        dtypes: As of `Op`.
     """
 
     def edge(k: int, node: Node) -> Edge | None:
@@ -222,7 +224,7 @@ def structural(
         )
 
     return register(
-        Op(name, doc, evaluate, infer, edge, batch, _template(source, 1), "structural", samples, lower, "fdD")
+        Op(name, doc, evaluate, infer, edge, batch, _template(source, 1), "structural", samples, lower, dtypes)
     )
 
 

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from chainrule.errors import UnsupportedError
 from chainrule.tracing.array import holds_traced
+from chainrule.tracing.origin import at
 
 TWINS: dict[tuple[str, str], Any] = {}
 """(SciPy's module, name in it) → the twin."""
@@ -43,3 +45,19 @@ def twin(home: ModuleType) -> Callable[[Callable[..., Any]], Callable[..., Any]]
         return function
 
     return decorate
+
+
+@functools.cache
+def other(home: ModuleType, name: str, advice: str) -> Any:
+    """Return what has no twin, unchanged; a function refuses traced arguments with an error that gives advice."""
+    found = getattr(home, name)
+    if not callable(found) or isinstance(found, type) or name.startswith("_"):
+        return found
+
+    @functools.wraps(found)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        if holds_traced([*args, *kwargs.values()]):
+            raise UnsupportedError(f"{home.__name__}.{name} has no rule for traced arrays{at()}; {advice}")
+        return found(*args, **kwargs)
+
+    return function

@@ -8,6 +8,7 @@ the signature is an error that names it; nothing is ignored silently. Importing 
 from chainrule.tracing.functions import (
     creation,
     elementwise,
+    fourier,
     joining,
     linalg,
     numerics,
@@ -25,6 +26,7 @@ from chainrule.tracing.functions import (
 __all__ = [
     "creation",
     "elementwise",
+    "fourier",
     "joining",
     "linalg",
     "numerics",
