@@ -302,12 +302,14 @@ def hilbert2(x: Any, N: Any = None, axes: tuple[int, int] = (-2, -1)) -> Any:
     x = floating(x)
     if x.dtype.kind == "c":
         raise ValueError("x must be real.")
-    if x.ndim < 2 or axes not in ((-2, -1), [-2, -1]):
-        raise refuse("scipy.signal.hilbert2: these axes", "move them last")
+    if len(axes) != 2 or axes[0] == axes[1]:
+        raise ValueError("axes must contain 2 distinct axes")
+    x = np.moveaxis(x, axes, (-2, -1))
     sizes = x.shape[-2:] if N is None else (int(N), int(N)) if np.ndim(N) == 0 else tuple(N)
-    factors = [_half(count).astype(x.dtype) for count in sizes]
+    rows, columns = (_half(count).astype(x.dtype) * (np.arange(count) < (count + 1) // 2) for count in sizes)
     y = np.fft.fft(np.fft.fft(x, n=sizes[0], axis=-2), n=sizes[1], axis=-1)
-    return np.fft.ifft(np.fft.ifft(y * (factors[0][:, None] * factors[1]), axis=-2), axis=-1)
+    y = np.fft.ifft(np.fft.ifft(y * (rows[:, None] * columns), axis=-2), axis=-1)
+    return np.moveaxis(y, (-2, -1), axes)
 
 
 @twin(scipy.signal)
