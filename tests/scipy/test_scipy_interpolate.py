@@ -1,5 +1,6 @@
 """`chainrule.scipy.interpolate`: SciPy's values and signatures, derivatives in data, knots and places."""
 
+# ruff: noqa: B023 (functions of loop variables are called within the turn)
 from __future__ import annotations
 
 import inspect
@@ -103,8 +104,9 @@ def test_curves_in_their_data_and_places(name: str, data: tuple[Any, ...], kwarg
     stepwise = kwargs.get("kind") in ("nearest", "nearest-up", "previous", "next", "zero") or kwargs.get("k") == 0
     if stepwise:
         np.testing.assert_array_equal(cr.vjp(lambda y: ours(X, y)(Q), data[1])[0], theirs(*data)(Q))
-    check(ours, theirs, data, INSIDE if stepwise else Q, order=2 if kwargs == {} else 1, rtol=1e-8, where=(1,) if stepwise else (),
-          places=not stepwise)  # fmt: skip
+        check(ours, theirs, data, INSIDE, where=(1,), places=False)
+    else:
+        check(ours, theirs, data, Q, order=2 if kwargs == {} else 1, rtol=1e-8)
 
 
 @pytest.mark.parametrize("name", ["CubicSpline", "make_interp_spline"])
@@ -261,15 +263,11 @@ PLACES = np.array([[-0.7, 0.2], [0.0, 1.3], [0.5, 0.8], [1.7, 2.4], [-0.1, 2.0]]
 def test_regular_grids(method: str) -> None:
     rtol = 1e-4 if method in ("cubic", "quintic") else 1e-9  # SciPy iterates, to a tolerance of its own
     for options in ({}, {"bounds_error": False, "fill_value": None}, {"bounds_error": False, "fill_value": 7.0}):
-        q = (
-            PLACES
-            if options.get("fill_value") is not None or not options
-            else np.concatenate([PLACES, [[2.1, 1.0], [0.0, -0.2]]])
-        )
+        q = np.concatenate([PLACES, [[2.1, 1.0], [0.0, -0.2]]]) if "fill_value" in options else PLACES
         ours, theirs = ((lambda v, home=home: home.RegularGridInterpolator(GRID, v, method=method, **options))
                         for home in (interpolate, scipy.interpolate))  # fmt: skip
-        check(ours, theirs, (VALUES,), q, rtol=rtol, atol=1e-4 if rtol > 1e-6 else 1e-12, places=method in ("linear", "slinear"),
-              order=1)  # fmt: skip
+        check(ours, theirs, (VALUES,), q, rtol=rtol, atol=1e-4 if rtol > 1e-6 else 1e-12,
+              places=method in ("linear", "slinear"))  # fmt: skip
 
 
 def test_regular_grids_otherwise() -> None:
@@ -332,6 +330,20 @@ def test_radial_basis_functions_in_their_parameters() -> None:
                                            degree=1)(AMONG[:3])  # fmt: skip
 
     cr.check_derivatives(f, 0.2, 1.1, directions=1)
+
+
+def test_numpys_own() -> None:
+    f = lambda q, x, y, left, right: np.interp(q, x, y, left, right)
+    np.testing.assert_allclose(cr.vjp(f, Q, X, Y, 0.5, -1.0)[0], np.interp(Q, X, Y, 0.5, -1.0))
+    check_near(f, (Q, X, Y, 0.5, -1.0), 2)
+    g = lambda q, x, y, period: np.interp(q, x, y, period=period)
+    places = np.array([-4.1, -1.2, 0.3, 5.1])
+    np.testing.assert_allclose(cr.vjp(g, places, X, Y, 3.1)[0], np.interp(places, X, Y, period=3.1))
+    check_near(g, (places, X, Y, 3.1), 1)
+    with pytest.raises(ValueError, match="period"):
+        cr.grad(lambda q: g(q, X, Y, 0.0))(0.3)
+    with pytest.raises(cr.ChainruleError, match="same length"):
+        cr.grad(lambda y: np.interp(0.3, X, y))(Y[:3])
 
 
 # -- jit, vmap, refusals -----------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """`chainrule.scipy.ndimage`: SciPy's values over modes and orders, derivatives in images, weights and parameters."""
 
+# ruff: noqa: B023 (functions of loop variables are called within the turn)
 from __future__ import annotations
 
 import inspect
@@ -20,7 +21,7 @@ W = RNG.normal(size=(3, 2))
 U = np.array([0.5, -1.0, 2.0, 0.3])
 CUBE = RNG.normal(size=(3, 4, 2))
 FOOT = np.array([[0, 1, 0], [1, 1, 1]])
-LABELS = np.array([[1, 1, 0, 2, 2, 2], [1, 1, 0, 0, 2, 5], [3, 3, 3, 0, 5, 5], [3, 0, 0, 0, 0, 5], [3, 3, 1, 1, 1, 0]])
+LABELS = np.array([[1, 1, 0, 2, 2, 2], [1, 1, 0, 0, 2, 4], [3, 3, 3, 0, 4, 4], [3, 0, 0, 0, 0, 4], [3, 3, 1, 1, 1, 0]])
 MODES = ["reflect", "constant", "nearest", "mirror", "wrap"]
 GRID_MODES = [*MODES, "grid-wrap", "grid-constant", "grid-mirror"]
 
@@ -67,11 +68,11 @@ CASES: list[Case] = [
     ("fourier_gaussian", (A, 1.3), (0,), {"n": 10}),
     *[(name, (A, LABELS, index), (0,), {}) for name in
       ("sum_labels", "sum", "mean", "variance", "standard_deviation", "maximum", "minimum", "median")
-      for index in (None, 2, [5, 1, 3])],
+      for index in (None, 2, [4, 1, 3])],
     *[(name, (A,), (0,), {}) for name in ("sum", "mean", "variance", "maximum", "extrema")],
-    ("sum_labels", (A, LABELS, [[4, 1], [0, 2]]), (0,), {}),
+    ("sum_labels", (A, LABELS, [[7, 1], [0, 2]]), (0,), {}),
     ("center_of_mass", (A,), (0,), {}),
-    ("center_of_mass", (np.abs(A), LABELS, [1, 5]), (0,), {}),
+    ("center_of_mass", (np.abs(A), LABELS, [1, 4]), (0,), {}),
     *[("spline_filter1d", (A,), (0,), {"order": order, "mode": mode, "axis": 0})
       for order, mode in ((1, "mirror"), (2, "reflect"), (3, "grid-wrap"), (4, "constant"), (5, "nearest"))],
     ("spline_filter", (A,), (0,), {}),
@@ -116,7 +117,7 @@ TRANSFORMED: list[Case] = [
     *[("rotate", (A, 23.0), (0, 1), {"reshape": reshape, "order": order, "mode": mode})
       for reshape, order, mode in ((True, 3, "constant"), (False, 1, "reflect"), (True, 2, "nearest"))],
     ("rotate", (CUBE, 31.0), (0,), {"axes": (0, 1), "order": 3}),
-    ("affine_transform", (A, np.array([[0.9, 0.2], [-0.1, 1.1]]), np.array([0.3, -0.4])), (0, 1, 2), {"mode": "nearest"}),
+    ("affine_transform", (A, np.array([[0.9, 0.2], [-0.1, 1.1]]), U[:2]), (0, 1, 2), {"mode": "nearest"}),
     ("affine_transform", (A, np.array([0.7, 1.3])), (0, 1), {"offset": 0.43, "order": 1, "output_shape": (3, 4)}),
     ("affine_transform", (A, np.array([[0.9, 0.2, 0.1], [-0.1, 1.1, 0.2]])), (0, 1), {"mode": "mirror", "order": 2}),
     ("affine_transform", (A, np.array([[1.0, 0.2, 0.1], [0, 1, 0.2], [0, 0, 1]])), (0,), {"prefilter": False}),

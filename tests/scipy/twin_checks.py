@@ -25,7 +25,8 @@ def arrays(result: Any) -> list[Any]:
 
 def traced_part(result: Any) -> Any:
     """What a twin returned, without what is no array."""
-    return [leaf for leaf in tree.flatten(result)[0] if hasattr(leaf, "dtype") and leaf.dtype.kind in "fc"]
+    leaves = tree.flatten(result)[0]
+    return [x for x in leaves if isinstance(x, float) or (hasattr(x, "dtype") and x.dtype.kind in "fc")]
 
 
 def with_arguments(function: Callable[..., Any], args: Sequence[Any], where: Sequence[int | str],

@@ -58,7 +58,9 @@ __all__ = [
     "InterpolatedUnivariateSpline", "KroghInterpolator", "LSQUnivariateSpline", "LinearNDInterpolator",
     "NearestNDInterpolator", "PPoly", "PchipInterpolator", "RBFInterpolator", "RegularGridInterpolator",
     "UnivariateSpline", "barycentric_interpolate", "griddata", "interp1d", "interpn", "krogh_interpolate",
-    "make_interp_spline", "make_lsq_spline", "make_smoothing_spline", "pchip_interpolate", "splantider", "splder", "splev", "splint", "splrep",
+    "make_interp_spline", "make_lsq_spline", "make_smoothing_spline",
+    "pchip_interpolate", "splantider", "splder",
+    "splev", "splint", "splrep",
 ]  # fmt: skip
 
 _INSTEAD = {

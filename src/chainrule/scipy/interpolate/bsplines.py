@@ -15,7 +15,7 @@ from chainrule.ops.structural import scatter_add
 from chainrule.scipy.common import apply, guarded, plain, refuse
 from chainrule.scipy.interpolate.common import at_places, column, double, interval, outside, together
 from chainrule.scipy.twins import register, twin
-from chainrule.tracing.array import TracedArray, holds_traced, stacked
+from chainrule.tracing.array import TracedArray, holds_traced
 
 
 def basis(t: Any, k: int, x: Any, place: Any) -> Any:
@@ -85,7 +85,7 @@ def integrated(t: Any, c: Any, k: int) -> tuple[Any, Any, int]:
     return np.concatenate([t[:1], t, t[-1:]]), sums, k + 1
 
 
-class BSpline(scipy.interpolate.BSpline):
+class BSpline(scipy.interpolate.BSpline):  # type: ignore[misc]
     """As `scipy.interpolate.BSpline`, also of traced knots and coefficients and at traced places."""
 
     def __init__(self, t: Any, c: Any, k: int, extrapolate: Any = True, axis: int = 0) -> None:
@@ -411,9 +411,7 @@ def splint(a: Any, b: Any, tck: Any, full_output: Any = 0) -> Any:
     if full_output:
         raise refuse("scipy.interpolate.splint: full_output")
     spline = tck if isinstance(tck, scipy.interpolate.BSpline) else BSpline(*tck)
-    return BSpline.construct_fast(*together(spline.t, spline.c, stacked(a), stacked(b))[:2], spline.k).integrate(
-        a, b, extrapolate=False
-    )
+    return BSpline.construct_fast(spline.t, spline.c, spline.k).integrate(a, b, extrapolate=False)
 
 
 def _padded(t: Any, c: Any, k: int) -> tuple[Any, Any, int]:
@@ -465,7 +463,7 @@ class _Univariate:
             return super().__call__(x, nu, ext)  # type: ignore[misc]
         names = {"extrapolate": 0, "zeros": 1, "raise": 2, "const": 3}
         t, c, k = self._triple()
-        return splev(x, together(t, c, stacked(x))[:2] + (k,), nu, names.get(ext, self.ext if ext is None else ext))
+        return splev(x, (t, c, k), nu, names.get(ext, self.ext if ext is None else ext))
 
     def get_knots(self) -> Any:
         """Return the interior knots and the ends."""
@@ -485,8 +483,7 @@ class _Univariate:
         """Return the integral, of 0 outside the spline's interval."""
         if not self._is_traced(a, b):
             return super().integral(a, b)  # type: ignore[misc]
-        t, c, k = self._triple()
-        return splint(a, b, together(t, c, stacked(a), stacked(b))[:2] + (k,))
+        return splint(a, b, self._triple())
 
     def _derived(self, name: str, step: Any, n: int) -> Any:
         if not self._is_traced():
@@ -509,7 +506,7 @@ def _of_points(self: Any, x: Any, y: Any, w: Any, bbox: Any, k: int, s: Any, t: 
     self._set(splrep(x, y, w, bbox[0], bbox[1], k=k, s=s, t=t), ext)
 
 
-class UnivariateSpline(_Univariate, scipy.interpolate.UnivariateSpline):
+class UnivariateSpline(_Univariate, scipy.interpolate.UnivariateSpline):  # type: ignore[misc]
     """As `scipy.interpolate.UnivariateSpline`, of traced points for s=0, and at traced places."""
 
     def __init__(self, x: Any, y: Any, w: Any = None, bbox: Any = (None, None), k: int = 3, s: Any = None, ext: Any = 0,
@@ -523,7 +520,7 @@ class UnivariateSpline(_Univariate, scipy.interpolate.UnivariateSpline):
             _of_points(self, x, y, None, bbox, k, 0, None, ext)
 
 
-class InterpolatedUnivariateSpline(_Univariate, scipy.interpolate.InterpolatedUnivariateSpline):
+class InterpolatedUnivariateSpline(_Univariate, scipy.interpolate.InterpolatedUnivariateSpline):  # type: ignore[misc]
     """As `scipy.interpolate.InterpolatedUnivariateSpline`, also of traced points and at traced places."""
 
     def __init__(self, x: Any, y: Any, w: Any = None, bbox: Any = (None, None), k: int = 3, ext: Any = 0,
@@ -534,7 +531,7 @@ class InterpolatedUnivariateSpline(_Univariate, scipy.interpolate.InterpolatedUn
             _of_points(self, x, y, None, bbox, k, 0, None, ext)
 
 
-class LSQUnivariateSpline(_Univariate, scipy.interpolate.LSQUnivariateSpline):
+class LSQUnivariateSpline(_Univariate, scipy.interpolate.LSQUnivariateSpline):  # type: ignore[misc]
     """As `scipy.interpolate.LSQUnivariateSpline`, also of traced points, knots and weights and at traced places."""
 
     def __init__(self, x: Any, y: Any, t: Any, w: Any = None, bbox: Any = (None, None), k: int = 3, ext: Any = 0,

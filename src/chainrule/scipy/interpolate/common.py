@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.scipy.common import as_dtype, floating
-from chainrule.tracing.array import TracedArray, holds_traced, newest, stacked, traced
+from chainrule.tracing.array import holds_traced, newest, stacked, traced
 
 
 def double(x: Any) -> Any:
@@ -17,7 +17,7 @@ def double(x: Any) -> Any:
     return as_dtype(x, complex if x.dtype.kind == "c" else float)
 
 
-def together(*parts: Any) -> tuple[Any, ...]:
+def together(*parts: Any) -> Any:
     """Return operands as traced arrays of one graph, if one of them is traced; else as they are."""
     if not holds_traced(parts):
         return parts
@@ -56,7 +56,7 @@ def at_places(f: Callable[[Any], Any], x: Any, axis: int) -> Any:
     trailing = found.shape[1:]
     found = np.reshape(found, (*x.shape, *trailing))
     if not axis:
-        return found[()] if isinstance(found, TracedArray) and not found.ndim else found
+        return found
     places = list(range(x.ndim))
     return np.moveaxis(found, places, [axis + k for k in places])
 

@@ -33,7 +33,7 @@ def _coordinates(points: Any, ndim: int | None = None) -> Any:
     return points
 
 
-class RegularGridInterpolator(scipy.interpolate.RegularGridInterpolator):
+class RegularGridInterpolator(scipy.interpolate.RegularGridInterpolator):  # type: ignore[misc]
     """As `scipy.interpolate.RegularGridInterpolator`, also of traced values and grids and at traced places.
 
     The spline methods solve for their coefficients exactly, axis by axis, where SciPy iterates.
@@ -154,7 +154,7 @@ def interpn(points: Any, values: Any, xi: Any, method: str = "linear", bounds_er
 # -- scattered points --------------------------------------------------------------------------------------
 
 
-class LinearNDInterpolator(scipy.interpolate.LinearNDInterpolator):
+class LinearNDInterpolator(scipy.interpolate.LinearNDInterpolator):  # type: ignore[misc]
     """As `scipy.interpolate.LinearNDInterpolator`, also of traced values and points and at traced places.
 
     The triangulation is that of the concrete points; within it the derivative with respect to points is exact.
@@ -169,7 +169,8 @@ class LinearNDInterpolator(scipy.interpolate.LinearNDInterpolator):
                 raise ValueError("Rescaling is not supported when passing a Delaunay triangulation as `points`.")
         else:
             super().__init__(points, values, fill_value, rescale)
-        offset, scale = 0.0, 1.0
+        offset: Any = 0.0
+        scale: Any = 1.0
         if rescale:
             offset, scale = np.mean(where, axis=0), np.max(where, axis=0) - np.min(where, axis=0)
             scale = np.where(scale > 0, scale, 1.0)
@@ -201,7 +202,7 @@ class LinearNDInterpolator(scipy.interpolate.LinearNDInterpolator):
         return np.reshape(found, (*shape, *values.shape[1:]))
 
 
-class NearestNDInterpolator(scipy.interpolate.NearestNDInterpolator):
+class NearestNDInterpolator(scipy.interpolate.NearestNDInterpolator):  # type: ignore[misc]
     """As `scipy.interpolate.NearestNDInterpolator`, also of traced values: the gradient goes to the nearest."""
 
     def __init__(self, x: Any, y: Any, rescale: bool = False, tree_options: Any = None) -> None:
@@ -266,7 +267,7 @@ def _root(s: Any) -> Any:
     return np.where(zero, 0.0, np.sqrt(np.where(zero, 1.0, s)))
 
 
-class RBFInterpolator(scipy.interpolate.RBFInterpolator):
+class RBFInterpolator(scipy.interpolate.RBFInterpolator):  # type: ignore[misc]
     """As `scipy.interpolate.RBFInterpolator`, also of traced points, data, smoothing and shape, at traced places."""
 
     def __init__(self, y: Any, d: Any, neighbors: Any = None, smoothing: Any = 0.0,

@@ -55,7 +55,7 @@ class Piecewise:
     extrapolate: Any
 
     def _set(self, c: Any, x: Any, extrapolate: Any, axis: int) -> None:
-        self._data = (c, x)
+        self._data = together(c, x)
         self.extrapolate, self.axis = extrapolate, axis
 
     @property
@@ -110,7 +110,7 @@ class Piecewise:
         if not self._is_traced(a, b):
             return super().integrate(a, b, extrapolate)  # type: ignore[misc]
         extrapolate = self.extrapolate if extrapolate is None else extrapolate
-        whole = Piecewise.antiderivative(_made(*together(self.c, self.x, stacked(a), stacked(b))[:2], True, 0))
+        whole = Piecewise.antiderivative(_made(self.c, self.x, True, 0))
         first, last = self.x[0], self.x[-1]
 
         def up_to(x: Any) -> Any:
@@ -138,7 +138,7 @@ class Piecewise:
         super().extend(c, x)  # type: ignore[misc]
 
 
-class PPoly(Piecewise, scipy.interpolate.PPoly):
+class PPoly(Piecewise, scipy.interpolate.PPoly):  # type: ignore[misc]
     """As `scipy.interpolate.PPoly`, also of traced coefficients and break points and at traced places."""
 
     def __init__(self, c: Any, x: Any, extrapolate: Any = None, axis: int = 0) -> None:
@@ -155,8 +155,9 @@ class PPoly(Piecewise, scipy.interpolate.PPoly):
         steps = np.diff(x)
         if not (np.all(steps >= 0) or np.all(steps <= 0)):
             raise ValueError("`x` must be strictly increasing or decreasing.")
-        self._set(*together(c, x), "periodic" if extrapolate == "periodic" else
-                  True if extrapolate is None else bool(extrapolate), axis)  # fmt: skip
+        if extrapolate != "periodic":
+            extrapolate = True if extrapolate is None else bool(extrapolate)
+        self._set(c, x, extrapolate, axis)
 
     @classmethod
     def from_spline(cls, tck: Any, extrapolate: Any = None) -> Any:
@@ -180,7 +181,7 @@ def _hermite(x: Any, y: Any, slopes: Any) -> Any:
     return np.stack(together(*parts))
 
 
-class CubicHermiteSpline(Piecewise, scipy.interpolate.CubicHermiteSpline):
+class CubicHermiteSpline(Piecewise, scipy.interpolate.CubicHermiteSpline):  # type: ignore[misc]
     """As `scipy.interpolate.CubicHermiteSpline`, also of traced values."""
 
     def __init__(self, x: Any, y: Any, dydx: Any, axis: int = 0, extrapolate: Any = None) -> None:
@@ -191,13 +192,13 @@ class CubicHermiteSpline(Piecewise, scipy.interpolate.CubicHermiteSpline):
         slopes = np.moveaxis(double(dydx), axis, 0)
         if slopes.shape != y.shape:
             raise ValueError("The shapes of `y` and `dydx` must be identical.")
-        self._set(*together(_hermite(x, y, slopes), x), True if extrapolate is None else extrapolate, axis)
+        self._set(_hermite(x, y, slopes), x, True if extrapolate is None else extrapolate, axis)
 
 
 # -- cubic splines -----------------------------------------------------------------------------------------
 
 
-class CubicSpline(Piecewise, scipy.interpolate.CubicSpline):
+class CubicSpline(Piecewise, scipy.interpolate.CubicSpline):  # type: ignore[misc]
     """As `scipy.interpolate.CubicSpline`, also of traced x, y and boundary values."""
 
     def __init__(self, x: Any, y: Any, axis: int = 0, bc_type: Any = "not-a-knot", extrapolate: Any = None) -> None:
@@ -210,7 +211,7 @@ class CubicSpline(Piecewise, scipy.interpolate.CubicSpline):
         start, stop = _boundaries(bc_type, y)
         if extrapolate is None:
             extrapolate = "periodic" if start == "periodic" else True
-        self._set(*together(_hermite(x, y, _spline_slopes(x, y, start, stop)), x), extrapolate, axis)
+        self._set(_hermite(x, y, _spline_slopes(x, y, start, stop)), x, extrapolate, axis)
 
 
 def _boundaries(bc_type: Any, y: Any) -> list[Any]:
@@ -302,8 +303,7 @@ def _periodic_slopes(h: Any, wide: Any, rise: Any, y: Any) -> Any:
     m = n - 2
     coupling = np.concatenate([-gap[:1], np.zeros(m - 2), -before[m - 1 : m]]) if m > 1 else -gap[:1] - before[:1]
     coupling = column(coupling, y) + np.zeros((m, *y.shape[1:]))
-    ab = [[diagonal[:m]], [before[: m - 1]], [gap[1:m]]]
-    one, two = _solved(*ab, [side[:m]], y), _solved(*ab, [coupling], y)
+    one, two = (_solved([diagonal[:m]], [before[: m - 1]], [gap[1:m]], [right], y) for right in (side[:m], coupling))
     last = (side[m] - before[m] * one[0] - gap[m] * one[m - 1]) / (
         diagonal[m] + before[m] * two[0] + gap[m] * two[m - 1]
     )
@@ -314,7 +314,7 @@ def _periodic_slopes(h: Any, wide: Any, rise: Any, y: Any) -> Any:
 # -- splines that follow the shape of the data -------------------------------------------------------------
 
 
-class PchipInterpolator(Piecewise, scipy.interpolate.PchipInterpolator):
+class PchipInterpolator(Piecewise, scipy.interpolate.PchipInterpolator):  # type: ignore[misc]
     """As `scipy.interpolate.PchipInterpolator`, also of traced x and y."""
 
     def __init__(self, x: Any, y: Any, axis: int = 0, extrapolate: Any = None) -> None:
@@ -324,8 +324,7 @@ class PchipInterpolator(Piecewise, scipy.interpolate.PchipInterpolator):
         x, y, axis = axis_first(x, y, axis)
         if y.dtype.kind == "c":
             raise ValueError("`PchipInterpolator` only works with real values for `y`.")
-        self._set(*together(_hermite(x, y, _pchip_slopes(x, y)), x), True if extrapolate is None else extrapolate,
-                  axis)  # fmt: skip
+        self._set(_hermite(x, y, _pchip_slopes(x, y)), x, True if extrapolate is None else extrapolate, axis)
 
 
 def _pchip_slopes(x: Any, y: Any) -> Any:
@@ -353,7 +352,7 @@ def _pchip_end(h0: Any, h1: Any, rise0: Any, rise1: Any) -> Any:
     return np.where(np.sign(d) != np.sign(rise0), 0.0, np.where(steep, 3 * rise0, d))
 
 
-class Akima1DInterpolator(Piecewise, scipy.interpolate.Akima1DInterpolator):
+class Akima1DInterpolator(Piecewise, scipy.interpolate.Akima1DInterpolator):  # type: ignore[misc]
     """As `scipy.interpolate.Akima1DInterpolator`, also of traced x and y."""
 
     def __init__(self, x: Any, y: Any, axis: int = 0, *, method: str = "akima", extrapolate: Any = None) -> None:
@@ -365,8 +364,8 @@ class Akima1DInterpolator(Piecewise, scipy.interpolate.Akima1DInterpolator):
         x, y, axis = axis_first(x, y, axis)
         if y.dtype.kind == "c":
             raise ValueError("`Akima1DInterpolator` only works with real values for `y`.")
-        self._set(*together(_hermite(x, y, _akima_slopes(x, y, method)), x),
-                  False if extrapolate is None else extrapolate, axis)  # fmt: skip
+        extrapolate = False if extrapolate is None else extrapolate
+        self._set(_hermite(x, y, _akima_slopes(x, y, method)), x, extrapolate, axis)
 
     def extend(self, c: Any, x: Any, right: Any = True) -> None:
         """Refuse, as SciPy's."""

@@ -17,7 +17,7 @@ _ORDERS = {"zero": 0, "slinear": 1, "quadratic": 2, "cubic": 3}
 _STEPS = ("nearest", "nearest-up", "previous", "next")
 
 
-class interp1d(scipy.interpolate.interp1d):
+class interp1d(scipy.interpolate.interp1d):  # type: ignore[misc]
     """As `scipy.interpolate.interp1d`, also of traced x, y and fill values and at traced places."""
 
     def __init__(self, x: Any, y: Any, kind: Any = "linear", axis: int = -1, copy: Any = True, bounds_error: Any = None,
@@ -54,7 +54,7 @@ class interp1d(scipy.interpolate.interp1d):
                 np.ndim(fill_value) == 0 and np.isnan(fill_value))  # fmt: skip
         self.x, self.y = together(x, y)
         self._sorted = (self.x, np.moveaxis(self.y, self.axis, 0))
-        self._interpolating = make_interp_spline(*self._sorted, order) if isinstance(order, int) else None
+        self._interpolating: Any = make_interp_spline(*self._sorted, order) if isinstance(order, int) else None
 
     @property
     def fill_value(self) -> Any:
@@ -102,7 +102,7 @@ class interp1d(scipy.interpolate.interp1d):
                 raise ValueError(f"fill_value must be a number or 'extrapolate', got {fill!r}")
             return (np.nan if order == "previous" else None), (np.nan if order == "next" else None)
         if isinstance(fill, tuple) and len(fill) == 2:
-            return tuple(stacked(part) for part in fill)  # type: ignore[return-value]
+            return stacked(fill[0]), stacked(fill[1])
         return stacked(fill), stacked(fill)
 
 
@@ -155,9 +155,7 @@ class _Polynomial:
         if not self._is_traced(x):
             return super().derivatives(x, der)  # type: ignore[misc]
         count = len(self._points[0]) if der is None else int(der)
-        return np.stack(
-            [at_places(lambda x, k=k: self._derivatives(x, k)[k], x, self._axis_of_ours) for k in range(count)]
-        )
+        return np.stack([_Polynomial.derivative(self, x, k) for k in range(count)])
 
     def derivative(self, x: Any, der: int = 1) -> Any:
         """Return one derivative at places."""
@@ -216,7 +214,7 @@ def _leja(x: np.ndarray) -> np.ndarray:
     return np.concatenate([np.flatnonzero(groups == k) for k in order])
 
 
-class KroghInterpolator(_Polynomial, scipy.interpolate.KroghInterpolator):
+class KroghInterpolator(_Polynomial, scipy.interpolate.KroghInterpolator):  # type: ignore[misc]
     """As `scipy.interpolate.KroghInterpolator`, also of traced points and at traced places."""
 
     def __init__(self, xi: Any, yi: Any, axis: int = 0) -> None:
@@ -225,7 +223,7 @@ class KroghInterpolator(_Polynomial, scipy.interpolate.KroghInterpolator):
         self._set(xi, yi, axis)
 
 
-class BarycentricInterpolator(_Polynomial, scipy.interpolate.BarycentricInterpolator):
+class BarycentricInterpolator(_Polynomial, scipy.interpolate.BarycentricInterpolator):  # type: ignore[misc]
     """As `scipy.interpolate.BarycentricInterpolator`, also of traced points and at traced places."""
 
     def __init__(self, xi: Any, yi: Any = None, axis: int = 0, *, wi: Any = None, rng: Any = None,
@@ -264,8 +262,8 @@ class BarycentricInterpolator(_Polynomial, scipy.interpolate.BarycentricInterpol
             return
         super().add_xi(xi, yi)
         if yi is not None:
-            self._points = (np.concatenate([self._points[0], np.ravel(xi)]),
-                            np.concatenate([self._points[1], np.moveaxis(double(yi), self._axis_of_ours, 0)]))  # fmt: skip
+            more = np.moveaxis(double(yi), self._axis_of_ours, 0)
+            self._points = np.concatenate([self._points[0], np.ravel(xi)]), np.concatenate([self._points[1], more])
 
 
 for _class in (KroghInterpolator, BarycentricInterpolator):

@@ -115,7 +115,7 @@ def _gaussian(sigma: Any, order: int, truncate: float, radius: Any) -> Any:
     # The derivative of q(x) exp(-x² / 2σ²) has the factor q' - q x / σ².
     q: list[Any] = [1.0]
     for _ in range(order):
-        slope = [k * c for k, c in enumerate(q)][1:] + [0.0, 0.0]
+        slope = [*(k * c for k, c in enumerate(q) if k), 0.0, 0.0]
         bend = [0.0, *(-c / (sigma * sigma) for c in q)]
         q = [a + b for a, b in zip(slope, bend, strict=True)]
     return sum(c * x**k for k, c in enumerate(q)) * weights if order else weights
@@ -123,7 +123,8 @@ def _gaussian(sigma: Any, order: int, truncate: float, radius: Any) -> Any:
 
 @twin(scipy.ndimage)
 def gaussian_filter1d(input: Any, sigma: Any, axis: int = -1, order: int = 0, output: Any = None,
-                      mode: str = "reflect", cval: Any = 0.0, truncate: float = 4.0, *, radius: Any = None) -> Any:  # fmt: skip
+                      mode: str = "reflect", cval: Any = 0.0, truncate: float = 4.0, *,
+                      radius: Any = None) -> Any:  # fmt: skip
     """Filter with a Gaussian along an axis; differentiable in its width, of which the reach is a constant."""
     weights = np.flip(_gaussian(sigma, order, truncate, radius))
     return correlate1d(input, weights, axis, output, mode, cval)
@@ -131,7 +132,8 @@ def gaussian_filter1d(input: Any, sigma: Any, axis: int = -1, order: int = 0, ou
 
 @twin(scipy.ndimage)
 def gaussian_filter(input: Any, sigma: Any, order: Any = 0, output: Any = None, mode: Any = "reflect",
-                    cval: Any = 0.0, truncate: float = 4.0, *, radius: Any = None, axes: Any = None) -> Any:  # fmt: skip
+                    cval: Any = 0.0, truncate: float = 4.0, *, radius: Any = None,
+                    axes: Any = None) -> Any:  # fmt: skip
     """Filter with a Gaussian; differentiable in its widths."""
     x = image(input)
     chosen = chosen_axes(axes, x.ndim)

@@ -186,7 +186,8 @@ def zoom(input: Any, zoom: Any, output: Any = None, order: int = 3, mode: str = 
 
 @twin(scipy.ndimage)
 def affine_transform(input: Any, matrix: Any, offset: Any = 0.0, output_shape: Any = None, output: Any = None,
-                     order: int = 3, mode: str = "constant", cval: Any = 0.0, prefilter: bool = True) -> Any:  # fmt: skip
+                     order: int = 3, mode: str = "constant", cval: Any = 0.0,
+                     prefilter: bool = True) -> Any:  # fmt: skip
     """Return the image at matrix @ place + offset; differentiable in all three."""
     x, matrix = stacked(input), as_dtype(floating(matrix), float)
     rank = x.ndim

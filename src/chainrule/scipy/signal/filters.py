@@ -328,7 +328,7 @@ def resample_poly(x: Any, up: int, down: int, axis: int = 0, window: Any = ("kai
     h = np.pad(h * up, (before, 0))
     missing = (wanted + removed - 1) * down + 1 - ((size - 1) * up + h.shape[0])
     h = np.pad(h, (0, max(0, missing)))
-    statistics = {"mean": np.mean, "median": np.median, "minimum": np.min, "maximum": np.max}
+    statistics: dict[str, Any] = {"mean": np.mean, "median": np.median, "minimum": np.min, "maximum": np.max}
     if padtype in statistics:
         level = statistics[padtype](x, axis=-1, keepdims=True)
         y = upfirdn(h, x - level, up, down)[..., removed : removed + wanted] + level

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.signal
 
 from chainrule.ops.structural import scatter_add
-from chainrule.scipy.common import apply, as_dtype, floating, plain, refuse
+from chainrule.scipy.common import apply, as_dtype, floating, plain
 from chainrule.scipy.signal.filters import detrend as detrended
 from chainrule.scipy.signal.windows import get_window
 from chainrule.scipy.twins import twin
@@ -302,7 +302,7 @@ def hilbert2(x: Any, N: Any = None, axes: tuple[int, int] = (-2, -1)) -> Any:
     x = floating(x)
     if x.dtype.kind == "c":
         raise ValueError("x must be real.")
-    if len(axes) != 2 or axes[0] == axes[1]:
+    if axes[0] == axes[1]:
         raise ValueError("axes must contain 2 distinct axes")
     x = np.moveaxis(x, axes, (-2, -1))
     sizes = x.shape[-2:] if N is None else (int(N), int(N)) if np.ndim(N) == 0 else tuple(N)

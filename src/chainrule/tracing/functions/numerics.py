@@ -16,11 +16,15 @@ from chainrule.tracing.origin import at
 
 @implements(np.interp)
 def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
-    """Linear between the points (xp, fp), constant outside; differentiable in all three."""
-    like = newest((x, xp, fp, left, right))
+    """Linear between the points (xp, fp), constant outside or periodic; differentiable in all arguments."""
+    like = newest((x, xp, fp, left, right, period))
     x, xp, fp = (traced(like, part) for part in (x, xp, fp))
     x, xp, fp = cast(x, float), cast(xp, float), cast(fp, np.result_type(fp.dtype, float))
+    if xp.ndim != 1 or fp.ndim != 1 or len(xp) != len(fp) or not len(xp):
+        raise ShapeError(f"np.interp: points need one axis of the same length, got {xp.shape} and {fp.shape}{at()}")
     if period is not None:
+        if period == 0:
+            raise ValueError("period must be a non-zero value")
         x, xp = np.remainder(x, abs(period)), np.remainder(xp, abs(period))
         order = np.argsort(xp)
         xp, fp = xp[order], fp[order]
