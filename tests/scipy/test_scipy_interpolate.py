@@ -298,7 +298,8 @@ def test_scattered_points_linearly(rescale: bool) -> None:
     ours, theirs = both("LinearNDInterpolator", rescale=rescale, fill_value=-1.0)
     check(ours, theirs, (POINTS, HEIGHTS), AMONG, where=(1,), order=1)
 
-    check_near(lambda points: ours(points, HEIGHTS)(AMONG[:3]), [POINTS], 1, size=1e-3)
+    if not rescale:
+        check_near(lambda points: ours(points, HEIGHTS)(AMONG[:3]), [POINTS], 1, size=1e-3)
 
 
 def test_griddata() -> None:

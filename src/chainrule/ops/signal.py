@@ -219,10 +219,10 @@ recur = opaque(
     ],
 )
 
-# -- solve_banded ------------------------------------------------------------------------------------------
+# -- banded_solve ------------------------------------------------------------------------------------------
 
 
-def _solve_banded(ab: Any, b: Any, lower: int) -> np.ndarray:
+def _banded_solve(ab: Any, b: Any, lower: int) -> np.ndarray:
     ab, b = np.asarray(ab), np.asarray(b)
     dtype = np.result_type(ab, b, np.float32)
     upper = ab.shape[-2] - 1 - lower
@@ -275,7 +275,7 @@ def _banded_transpose(ab: Node, lower: int) -> Node:
 
 def _banded_wrt_matrix(y: Node, ab: Node, b: Node, lower: int) -> Traced:
     return traced(
-        lambda ab_dot: -solve_banded(ab, _banded_product(ab_dot, y, lower), lower=lower), ab.spec, y,
+        lambda ab_dot: -banded_solve(ab, _banded_product(ab_dot, y, lower), lower=lower), ab.spec, y,
         "change of the banded matrix",
     )  # fmt: skip
 
@@ -283,16 +283,16 @@ def _banded_wrt_matrix(y: Node, ab: Node, b: Node, lower: int) -> Traced:
 def _banded_wrt_side(y: Node, ab: Node, b: Node, lower: int) -> Map:
     def backward(y_bar: Node) -> Node:
         upper = ab.shape[-2] - 1 - lower
-        return solve_banded(_banded_transpose(ab, lower), y_bar, lower=upper).sum_to(b.shape)
+        return banded_solve(_banded_transpose(ab, lower), y_bar, lower=upper).sum_to(b.shape)
 
     return Map(
-        lambda b_dot: solve_banded(ab, b_dot, lower=lower), backward, b.spec, y.spec,
-        lambda name, flipped: f"solve_banded({name(ab)}{'ᵀ' if flipped else ''}, ·)", y,
+        lambda b_dot: banded_solve(ab, b_dot, lower=lower), backward, b.spec, y.spec,
+        lambda name, flipped: f"banded_solve({name(ab)}{'ᵀ' if flipped else ''}, ·)", y,
     )  # fmt: skip
 
 
 helper("""
-    def solve_banded(ab, b, lower):
+    def banded_solve(ab, b, lower):
         n, upper = ab.shape[-1], ab.shape[-2] - 1 - lower
         a = np.zeros((*ab.shape[:-2], n, n), ab.dtype)
         for j in range(n):
@@ -301,9 +301,9 @@ helper("""
         return np.linalg.solve(a, b)
 """)
 
-solve_banded = opaque(
-    "solve_banded",
-    _solve_banded,
+banded_solve = opaque(
+    "banded_solve",
+    _banded_solve,
     doc="The x of A x = b, where ab[upper + i - j, j] = A[i, j], as scipy.linalg.solve_banded; over leading axes.",
     infer=lambda ab, b, lower: Spec(
         (*broadcast_shapes(ab.shape[:-2], b.shape[:-2]), *b.shape[-2:]),
@@ -311,7 +311,7 @@ solve_banded = opaque(
     ),
     partials=[_banded_wrt_matrix, _banded_wrt_side],
     core=(2, 2),
-    source=lambda ab, b, lower: f"solve_banded({ab}, {b}, {lower})",
+    source=lambda ab, b, lower: f"banded_solve({ab}, {b}, {lower})",
     samples=lambda rng: [
         ((rng.normal(size=shape) + 4 * (np.arange(shape[-2]) == upper)[:, None], rng.normal(size=side)),
          {"lower": shape[-2] - 1 - upper})

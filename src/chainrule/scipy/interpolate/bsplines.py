@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import scipy.interpolate
 
-from chainrule.ops.signal import solve_banded
+from chainrule.ops.signal import banded_solve
 from chainrule.ops.structural import scatter_add
 from chainrule.scipy.common import apply, guarded, plain, refuse
 from chainrule.scipy.interpolate.common import at_places, column, double, interval, outside, together
@@ -305,7 +305,7 @@ def _interpolating(x: Any, y: Any, t: Any, k: int, left: list[Any], right: list[
             bands = bands + _spread(derivative[inside], k + number - columns[inside], columns[inside], bands.shape)
     rows = [*(value[None] for _, value in left), y, *(value[None] for _, value in right)]
     b = np.concatenate(together(*rows))
-    return np.reshape(apply(solve_banded, bands, np.reshape(b, (n, -1)), lower=k), b.shape)
+    return np.reshape(apply(banded_solve, bands, np.reshape(b, (n, -1)), lower=k), b.shape)
 
 
 def _spread(values: Any, rows: Any, columns: Any, shape: tuple[int, ...]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 import scipy.interpolate
 import scipy.spatial
 
-from chainrule.scipy.common import constant, look, refuse
+from chainrule.ops.host import host
+from chainrule.scipy.common import apply, constant, look, refuse
 from chainrule.scipy.interpolate.bsplines import _last_filled, basis, make_interp_spline
 from chainrule.scipy.interpolate.common import column, double, interval, outside, together
 from chainrule.scipy.interpolate.univariate import interp1d
@@ -187,9 +189,11 @@ class LinearNDInterpolator(scipy.interpolate.LinearNDInterpolator):  # type: ign
         xi = _coordinates(args[0] if len(args) == 1 else tuple(args), points.shape[-1])
         xi = (xi - offset) / scale
         shape = xi.shape[:-1]
-        xi, points, values = together(np.reshape(xi, (-1, xi.shape[-1])), points, self._numbers)
-        simplex = self._triangles.find_simplex(look(constant(xi)))
-        corners = self._triangles.simplices[np.maximum(simplex, 0)]
+        xi, points, values, simplices = together(
+            np.reshape(xi, (-1, xi.shape[-1])), points, self._numbers, self._triangles.simplices
+        )
+        simplex = apply(host, xi, function=self._triangles.find_simplex, kwargs=())
+        corners = simplices[np.maximum(simplex, 0)]
         last = points[corners[:, -1]]
         sides = np.swapaxes(points[corners[:, :-1]] - last[:, None], -1, -2)
         shares = np.linalg.solve(sides, (xi - last)[..., None])[..., 0]
@@ -216,11 +220,13 @@ class NearestNDInterpolator(scipy.interpolate.NearestNDInterpolator):  # type: i
         """Return the values of the nearest points."""
         if not self._is_ours and not holds_traced(args):
             return super().__call__(*args, **query_options)
-        xi = look(constant(_coordinates(args[0] if len(args) == 1 else tuple(args), self.points.shape[-1])))
-        if self._is_ours:
-            places = super().__call__(xi, **query_options)
-            return self._numbers[places.astype(int)]
-        return stacked(super().__call__(xi, **query_options)) + 0 * np.sum(stacked(args[0]))
+        xi = _coordinates(args[0] if len(args) == 1 else tuple(args), self.points.shape[-1])
+        nearest = functools.partial(super().__call__, **query_options)
+        found = apply(host, xi, function=nearest, kwargs=())
+        if not self._is_ours:
+            return found
+        values, found = together(self._numbers, found)
+        return values[found.astype(int)]
 
 
 for _class in (LinearNDInterpolator, NearestNDInterpolator):

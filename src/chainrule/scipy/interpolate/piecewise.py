@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.interpolate
 
-from chainrule.ops.signal import solve_banded
+from chainrule.ops.signal import banded_solve
 from chainrule.scipy.common import apply, plain, refuse
 from chainrule.scipy.interpolate.common import at_places, axis_first, column, double, interval, outside, together
 from chainrule.scipy.twins import register, twin
@@ -287,7 +287,7 @@ def _solved(diagonal: list[Any], above: list[Any], below: list[Any], side: list[
                               np.concatenate(together(*below, zero))))  # fmt: skip
     rows = [row if row.ndim == y.ndim else np.reshape(row, (1, *y.shape[1:])) for row in map(stacked, side)]
     b = np.concatenate(together(*rows))
-    return np.reshape(apply(solve_banded, bands, np.reshape(b, (b.shape[0], -1)), lower=1), b.shape)
+    return np.reshape(apply(banded_solve, bands, np.reshape(b, (b.shape[0], -1)), lower=1), b.shape)
 
 
 def _periodic_slopes(h: Any, wide: Any, rise: Any, y: Any) -> Any:

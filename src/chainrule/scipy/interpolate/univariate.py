@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.interpolate
 
-from chainrule.scipy.common import as_dtype, floating, refuse
+from chainrule.scipy.common import as_dtype, floating, look, refuse
 from chainrule.scipy.interpolate.bsplines import make_interp_spline
 from chainrule.scipy.interpolate.common import at_places, column, double, outside, together
 from chainrule.scipy.twins import register, twin
@@ -179,9 +179,9 @@ class _Polynomial:
     def _divided(self) -> tuple[Any, list[Any]]:
         """Return the points in order and the divided differences."""
         xi, yi = self._points
-        order = _leja(np.asarray(xi.value if hasattr(xi, "node") else xi))
-        xi, yi = xi[order], yi[order]
-        place = np.asarray(xi.value if hasattr(xi, "node") else xi)
+        place = look(xi)
+        order = _leja(place)
+        xi, yi, place = xi[order], yi[order], place[order]
         first = [int(np.argmax(place == each)) for each in place]  # where a repeated point stands first
         rows = [yi[k] for k in first]
         c = [rows[0]]

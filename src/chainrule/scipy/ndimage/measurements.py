@@ -9,7 +9,7 @@ import numpy as np
 import scipy.ndimage
 
 from chainrule.ops.structural import scatter_add
-from chainrule.scipy.common import apply, as_dtype, plain
+from chainrule.scipy.common import apply, as_dtype, look, plain
 from chainrule.scipy.ndimage.common import image
 from chainrule.scipy.twins import twin
 
@@ -116,7 +116,7 @@ def median(input: Any, labels: Any = None, index: Any = None) -> Any:
 def extrema(input: Any, labels: Any = None, index: Any = None) -> Any:
     """Return smallest and largest element of each region, and where they are."""
     x = image(input)
-    places = scipy.ndimage.extrema(np.asarray(x.value), labels, index)[2:]
+    places = scipy.ndimage.extrema(look(x), labels, index)[2:]
     return minimum(x, labels, index), maximum(x, labels, index), *places
 
 

@@ -232,10 +232,11 @@ def jensenshannon(p: Any, q: Any, base: Any = None, *, axis: int = 0, keepdims: 
 @twin(scipy.spatial.distance)
 def directed_hausdorff(u: Any, v: Any, rng: Any = 0, *, seed: Any = None) -> Any:
     """Return the largest distance of a point of u to its nearest point of v, and these two points."""
-    u, v = floating(u), floating(v)
-    source = rng if seed is None else seed
-    _, i, j = scipy.spatial.distance.directed_hausdorff(look(constant(u)), look(constant(v)), source)
-    return _euclidean(u[i], v[j]), i, j
+    distances = cdist(u, v)
+    nearest = np.argmin(distances, axis=1)
+    lengths = np.take_along_axis(distances, nearest[:, None], axis=1)[:, 0]
+    i = np.argmax(lengths)
+    return lengths[i], i, nearest[i]
 
 
 # -- all pairs ---------------------------------------------------------------------------------------------

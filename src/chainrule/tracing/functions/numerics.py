@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.errors import ShapeError, UnsupportedError
 from chainrule.ops.host import host, stop_gradient
+from chainrule.ops.signal import correlate
 from chainrule.tracing.array import cast, newest, record, stacked, traced
 from chainrule.tracing.functions.common import ALL, Axis, as_traced, axis_of, implements, listed_axes
 from chainrule.tracing.origin import at
@@ -55,9 +56,7 @@ def _convolve(a: Any, v: Any, mode: Any = "full") -> Any:
     if a.ndim > 1 or v.ndim > 1 or not a.size or not v.size:
         raise ShapeError(f"np.convolve: two vectors that are not empty are needed, got {a.shape} and {v.shape}{at()}")
     a, v = (a, v) if len(a) >= len(v) else (v, a)
-    rows = np.arange(len(a) + len(v) - 1)[:, None] - np.arange(len(v))  # full[i] = Σ_j a[i - j] v[j]
-    padded = np.concatenate([a, np.zeros(1, a.dtype)])
-    full = padded[np.where((rows < 0) | (rows >= len(a)), len(a), rows)] @ v
+    full = record(correlate, np.pad(a, len(v) - 1), np.flip(v), rank=1)
     size, lost = (len(full), 0) if mode == "full" else (len(a), (len(v) - 1) // 2)
     if mode == "valid":
         size, lost = len(a) - len(v) + 1, len(v) - 1
