@@ -228,6 +228,11 @@ def test_piecewise_polynomials() -> None:
     check(ours, theirs, (c, X), INSIDE, where=(0, 1))
     ours, theirs = both("PPoly")
     check(ours, theirs, (c, -X), Q, where=(0, 1))
+    t, c_of_spline, k = TCK
+    for make in (lambda c: (t, c, k), lambda c: interpolate.BSpline(t, c, k)):
+        found = cr.vjp(lambda c: interpolate.PPoly.from_spline(make(c))(Q), c_of_spline)[0]
+        np.testing.assert_allclose(found, scipy.interpolate.PPoly.from_spline(TCK)(Q), rtol=1e-10)
+    assert cr.grad(interpolate.PPoly.from_spline(TCK))(0.3) == pytest.approx(scipy.interpolate.splev(0.3, TCK, 1))
     f = interpolate.PPoly(c, X)
     assert isinstance(f, scipy.interpolate.PPoly)
     with pytest.raises(cr.ChainruleError, match=r"roots.*Newton"):
@@ -286,6 +291,18 @@ def test_regular_grids_otherwise() -> None:
         cr.grad(lambda x: interpolate.RegularGridInterpolator(GRID, VALUES)((x, 1.0))[()])(9.0)
     with pytest.raises(cr.ChainruleError, match="method='pchip'.*'cubic'"):
         cr.grad(lambda v: interpolate.interpn(GRID, v, PLACES, method="pchip").sum())(VALUES)
+
+
+@pytest.mark.parametrize("orders", [(0, 0), (1, 0), (1, 2)])
+def test_splines_of_two_variables(orders: tuple[int, int]) -> None:
+    x, y = np.array([-1.1, -0.2, 0.7, 1.5]), np.array([0.1, 1.3, 2.9])
+    for degrees in ((3, 3), (2, 4)):
+        ours, theirs = both("RectBivariateSpline", kx=degrees[0], ky=degrees[1])
+        for call in (lambda f, q: f(q, y, *orders), lambda f, q: f.ev(q, q + 1.2, *orders)):
+            check(ours, theirs, (*GRID, VALUES), x, call=call, where=(2,), rtol=1e-8, atol=1e-9)
+    check_near(lambda *grid: ours(*grid, VALUES).ev(x[1:], x[1:] + 1.2), GRID, 1)
+    with pytest.raises(cr.ChainruleError, match="integral"):
+        cr.grad(lambda v: ours(*GRID, v).integral(0, 1, 0, 1))(VALUES)
 
 
 POINTS = RNG.uniform(-1, 1, (12, 2))

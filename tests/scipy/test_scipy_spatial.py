@@ -138,6 +138,11 @@ def test_no_public_name_loses_a_derivative(name: str) -> None:
     refuses_or_differentiates(spatial, name)
 
 
+@pytest.mark.parametrize("name", sorted(set(scipy.spatial.transform.__all__)))
+def test_no_transform_loses_a_derivative(name: str) -> None:
+    refuses_or_differentiates(transform, name)
+
+
 def test_refusals() -> None:
     with pytest.raises(cr.ChainruleError, match="metric='jaccard'.*use one of braycurtis"):
         cr.grad(lambda x: distance.pdist(x, "jaccard").sum())(XA)

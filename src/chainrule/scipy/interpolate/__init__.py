@@ -33,6 +33,7 @@ from chainrule.scipy.interpolate.grids import (
     LinearNDInterpolator,
     NearestNDInterpolator,
     RBFInterpolator,
+    RectBivariateSpline,
     RegularGridInterpolator,
     griddata,
     interpn,
@@ -56,7 +57,8 @@ from chainrule.scipy.interpolate.univariate import (
 __all__ = [
     "Akima1DInterpolator", "BSpline", "BarycentricInterpolator", "CubicHermiteSpline", "CubicSpline",
     "InterpolatedUnivariateSpline", "KroghInterpolator", "LSQUnivariateSpline", "LinearNDInterpolator",
-    "NearestNDInterpolator", "PPoly", "PchipInterpolator", "RBFInterpolator", "RegularGridInterpolator",
+    "NearestNDInterpolator", "PPoly", "PchipInterpolator", "RBFInterpolator", "RectBivariateSpline",
+    "RegularGridInterpolator",
     "UnivariateSpline", "barycentric_interpolate", "griddata", "interp1d", "interpn", "krogh_interpolate",
     "make_interp_spline", "make_lsq_spline", "make_smoothing_spline",
     "pchip_interpolate", "splantider", "splder",
@@ -66,7 +68,6 @@ __all__ = [
 _INSTEAD = {
     "lagrange": "use BarycentricInterpolator",
     "CloughTocher2DInterpolator": "use LinearNDInterpolator or RBFInterpolator",
-    "RectBivariateSpline": "use RegularGridInterpolator with method='cubic'",
     "Rbf": "use RBFInterpolator",
 }
 

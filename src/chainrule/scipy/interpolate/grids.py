@@ -12,7 +12,7 @@ import scipy.spatial
 
 from chainrule.ops.host import host
 from chainrule.scipy.common import apply, constant, look, refuse
-from chainrule.scipy.interpolate.bsplines import _last_filled, basis, make_interp_spline
+from chainrule.scipy.interpolate.bsplines import _last_filled, basis, differentiated, evaluated, make_interp_spline
 from chainrule.scipy.interpolate.common import column, double, interval, outside, together
 from chainrule.scipy.interpolate.univariate import interp1d
 from chainrule.scipy.twins import register, twin
@@ -152,6 +152,67 @@ def interpn(points: Any, values: Any, xi: Any, method: str = "linear", bounds_er
     grid = RegularGridInterpolator(points, values, method=method, bounds_error=bounds_error, fill_value=fill_value)
     return grid(xi)
 
+
+class RectBivariateSpline(scipy.interpolate.RectBivariateSpline):  # type: ignore[misc]
+    """As `scipy.interpolate.RectBivariateSpline`, also of traced data for s=0, and at traced places."""
+
+    def __init__(self, x: Any, y: Any, z: Any, bbox: Any = (None, None, None, None), kx: int = 3, ky: int = 3,
+                 s: Any = 0, maxit: int = 20) -> None:  # fmt: skip
+        self._ours: Any = None
+        if not holds_traced([x, y, z]):
+            super().__init__(x, y, z, list(bbox), kx, ky, s, maxit)
+            return
+        if s != 0 or any(end is not None for end in bbox):
+            raise refuse("RectBivariateSpline: smoothing and bbox", "use s=0")
+        of_x = make_interp_spline(x, z, kx)
+        of_y = make_interp_spline(y, of_x.c, ky, axis=1)
+        self._ours = (stacked(of_x.t), stacked(of_y.t), np.swapaxes(of_y.c, 0, 1)), (kx, ky)
+
+    def _spline(self) -> Any:
+        if self._ours:
+            return self._ours
+        tx, ty, c = self.tck
+        kx, ky = self.degrees
+        return (tx, ty, np.reshape(c, (len(tx) - kx - 1, len(ty) - ky - 1))), (kx, ky)
+
+    def __call__(self, x: Any, y: Any, dx: int = 0, dy: int = 0, grid: bool = True) -> Any:
+        """Return the value, or a partial derivative, on the grid of x and y, or at places."""
+        if not self._ours and not holds_traced([x, y]):
+            return super().__call__(x, y, dx, dy, grid)
+        (tx, ty, c), (kx, ky) = self._spline()
+        tx, ty, c, x, y = together(tx, ty, c, double(x), double(y))
+        x = np.clip(x, tx[kx], tx[tx.shape[0] - kx - 1])  # FITPACK stays inside, constant beyond
+        y = np.clip(y, ty[ky], ty[ty.shape[0] - ky - 1])
+        for _ in range(dx):
+            tx, c, kx = differentiated(tx, c, kx)
+        c = np.swapaxes(c, 0, 1)
+        for _ in range(dy):
+            ty, c, ky = differentiated(ty, c, ky)
+        if grid:
+            along_y = evaluated(ty, c, ky, np.atleast_1d(y), 0, True)
+            return evaluated(tx, np.swapaxes(along_y, 0, 1), kx, np.atleast_1d(x), 0, True)
+        shape = np.broadcast_shapes(x.shape, y.shape)
+        first, weights = [], []
+        for t, k, place in ((ty, ky, y), (tx, kx, x)):
+            flat = np.reshape(np.broadcast_to(place, shape), (-1,))
+            n = t.shape[0] - k - 1
+            left = np.minimum(interval(t, flat, k, n - 1), _last_filled(t, k, n))
+            first.append(left - k)
+            weights.append(basis(t, k, flat, left))
+        return np.reshape(_gathered(c, first, weights), shape)
+
+    def ev(self, xi: Any, yi: Any, dx: int = 0, dy: int = 0) -> Any:
+        """Return the value, or a partial derivative, at places."""
+        return self(xi, yi, dx, dy, grid=False)
+
+    def integral(self, xa: Any, xb: Any, ya: Any, yb: Any) -> Any:
+        """Refuse traced values."""
+        if self._ours or holds_traced([xa, xb, ya, yb]):
+            raise refuse("RectBivariateSpline.integral", "integrate B-splines along each axis")
+        return super().integral(xa, xb, ya, yb)
+
+
+register(scipy.interpolate, "RectBivariateSpline", RectBivariateSpline)
 
 # -- scattered points --------------------------------------------------------------------------------------
 

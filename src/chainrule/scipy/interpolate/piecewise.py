@@ -9,7 +9,8 @@ import numpy as np
 import scipy.interpolate
 
 from chainrule.ops.signal import banded_solve
-from chainrule.scipy.common import apply, plain, refuse
+from chainrule.scipy.common import apply, refuse
+from chainrule.scipy.interpolate.bsplines import evaluated as values_of_spline
 from chainrule.scipy.interpolate.common import at_places, axis_first, column, double, interval, outside, together
 from chainrule.scipy.twins import register, twin
 from chainrule.tracing.array import holds_traced, stacked
@@ -162,8 +163,14 @@ class PPoly(Piecewise, scipy.interpolate.PPoly):  # type: ignore[misc]
     @classmethod
     def from_spline(cls, tck: Any, extrapolate: Any = None) -> Any:
         """Return the piecewise polynomial of a B-spline."""
-        plain([*tck] if isinstance(tck, tuple) else [tck.t, tck.c], "PPoly.from_spline: a B-spline")
-        return scipy.interpolate.PPoly.from_spline(tck, extrapolate)
+        is_object = isinstance(tck, scipy.interpolate.BSpline)
+        t, c, k = tck.tck if is_object else tck
+        if not holds_traced([t, c]):
+            return super().from_spline(tck, extrapolate)
+        if extrapolate is None:
+            extrapolate = tck.extrapolate if is_object else True
+        rows = [values_of_spline(t, c, k, t[:-1], nu, True) / math.factorial(nu) for nu in range(k, -1, -1)]
+        return _made(np.stack(together(*rows)), t, extrapolate, tck.axis if is_object else 0)
 
 
 def _made(c: Any, x: Any, extrapolate: Any, axis: int) -> PPoly:
