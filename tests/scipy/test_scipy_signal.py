@@ -11,6 +11,7 @@ import pytest
 import scipy.signal
 from twin_checks import (
     HAS_FFT,
+    check_precision,
     check_single,
     check_transforms,
     check_twin,
@@ -127,6 +128,7 @@ def names(cases: list[Case]) -> list[str]:
 @pytest.mark.parametrize(("name", "args", "where", "kwargs"), CASES, ids=names(CASES))
 def test_twins(name: str, args: tuple[Any, ...], where: tuple[int | str, ...], kwargs: dict[str, Any]) -> None:
     check_twin(getattr(signal, name), getattr(scipy.signal, name), args, where, kwargs)
+    check_precision(getattr(signal, name), getattr(scipy.signal, name), args, where, kwargs)
 
 
 @pytest.mark.parametrize(
@@ -180,6 +182,7 @@ SPECTRAL: list[Case] = [
 def test_spectra(name: str, args: tuple[Any, ...], where: tuple[int | str, ...], kwargs: dict[str, Any]) -> None:
     order = 1 if kwargs.get("mode") in ("angle", "phase") else 2
     check_twin(getattr(signal, name), getattr(scipy.signal, name), args, where, kwargs, order=order, rtol=1e-9)
+    check_precision(getattr(signal, name), getattr(scipy.signal, name), args, where, kwargs)
 
 
 WINDOWS: list[Case] = [

@@ -76,6 +76,31 @@ def check_transforms(f: Callable[..., Any], x: Any, rtol: float = 1e-9) -> None:
             np.testing.assert_allclose(found, np.stack([row[k] for row in rows]), rtol=rtol, atol=rtol)
 
 
+def check_precision(ours: Callable[..., Any], theirs: Callable[..., Any], args: Sequence[Any],
+                    where: Sequence[int | str], kwargs: dict[str, Any]) -> None:  # fmt: skip
+    """Single precision stays single, except where SciPy computes in double."""
+
+    def single(x: Any) -> Any:
+        is_array = isinstance(x, np.ndarray) and x.dtype.kind in "fc"
+        return x.astype(np.float32 if x.dtype.kind == "f" else np.complex64) if is_array else x
+
+    args, kwargs = [single(x) for x in args], {key: single(x) for key, x in kwargs.items()}
+    arrays_only = [
+        place for place in where if isinstance((kwargs if isinstance(place, str) else args)[place], np.ndarray)
+    ]
+    if not arrays_only:
+        return
+    f, xs = with_arguments(ours, args, arrays_only, kwargs)
+    found, pull = cr.vjp(f, *xs)
+    with np.errstate(all="ignore"):
+        expected = arrays(theirs(*args, **kwargs))
+    assert all(y.dtype in (z.dtype, np.float32, np.complex64) for y, z in zip(arrays(found), expected, strict=True))
+    for y, z in zip(arrays(found), expected, strict=True):
+        np.testing.assert_allclose(y, z, rtol=1e-3, atol=1e-3 * max(1.0, np.nanmax(np.abs(z), initial=0)))
+    bars = pull([np.ones_like(y) for y in found])
+    assert [bar.dtype for bar in bars] == [x.dtype for x in xs]
+
+
 def check_single(f: Callable[..., Any], x: Any) -> None:
     """Single precision stays single precision."""
     x = np.asarray(x, np.float32)

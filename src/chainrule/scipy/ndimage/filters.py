@@ -13,6 +13,7 @@ from chainrule.scipy.common import apply, floating, plain
 from chainrule.scipy.ndimage.common import around, checked_origin, chosen_axes, delivered, image, per_axis, windows
 from chainrule.scipy.twins import twin
 from chainrule.tracing.functions.common import axis_of
+from chainrule.types import real_dtype
 
 # -- correlation -------------------------------------------------------------------------------------------
 
@@ -446,7 +447,8 @@ def _multiplied(name: str, input: Any, parameter: Any, n: int, axis: int, output
     parameter = plain(parameter, f"scipy.ndimage.{name}: its parameter")
     ones = np.ones(x.shape, complex if name == "fourier_shift" else float)
     factors = getattr(scipy.ndimage, name)(ones, parameter, n, axis)
-    y = x * factors
+    precision = real_dtype(x.dtype)
+    y = x * factors.astype(np.result_type(precision, np.complex64) if factors.dtype.kind == "c" else precision)
     return y if output is None else delivered(y, input, output)
 
 

@@ -31,7 +31,7 @@ def _sums(x: Any, labels: Any, index: Any) -> tuple[Any, np.ndarray, bool]:
     """Return sums and counts of the regions asked for, by one pass over the elements."""
     flat, region, wanted, single = _regions(x, labels, index)
     known, places = np.unique(region, return_inverse=True)
-    if labels is not None:
+    if np.ndim(index):  # as SciPy, which counts with weights there
         flat = as_dtype(flat, np.result_type(flat.dtype, float))
     totals = apply(scatter_add, flat, places, shape=(len(known) + 1,))
     rows = np.searchsorted(known, wanted)

@@ -9,11 +9,12 @@ import numpy as np
 import scipy.signal
 
 from chainrule.ops.signal import recur
-from chainrule.scipy.common import apply, extended, floating, look, on_last, part, plain, refuse
+from chainrule.scipy.common import apply, as_dtype, extended, floating, look, on_last, part, plain, refuse
 from chainrule.scipy.signal.convolution import convolve, convolved, correlated, reversed_axes, upfirdn
 from chainrule.scipy.twins import twin
 from chainrule.tracing.array import holds_traced, stacked
 from chainrule.tracing.functions.common import axis_of
+from chainrule.types import real_dtype
 
 
 def _normalized(b: Any, a: Any) -> tuple[Any, Any]:
@@ -70,7 +71,7 @@ def lfiltic(b: Any, a: Any, y: Any, x: Any = None) -> Any:
     b, a = _normalized(b, a)
     state = len(b) - 1
     y = part(np.atleast_1d(floating(y)), [0], [state])
-    x = np.zeros(state) if x is None else part(np.atleast_1d(floating(x)), [0], [state])
+    x = np.zeros(state, y.dtype) if x is None else part(np.atleast_1d(floating(x)), [0], [state])
     later = np.arange(state)[:, None] + 1 + np.arange(state)
     later = np.where(later > state, state + 1, later)
     b, a = np.pad(b, (0, 1)), np.pad(a, (0, 1))
@@ -357,29 +358,31 @@ def decimate(x: Any, q: int, n: int | None = None, ftype: Any = "iir", axis: int
 # -- responses ---------------------------------------------------------------------------------------------
 
 
-def _frequencies(worN: Any, whole: bool, fs: float, include_nyquist: bool) -> Any:
-    """Return angular frequencies per sample."""
+def _frequencies(worN: Any, whole: bool, fs: float, include_nyquist: bool, *coefficients: Any) -> Any:
+    """Return angular frequencies per sample, in the precision of the coefficients."""
+    dtype = real_dtype(np.result_type(*(c.dtype for c in coefficients)))
     fs = plain(fs, "fs")
     if worN is None or np.ndim(worN) == 0:
         count = 512 if worN is None else int(worN)
         last = 2 * np.pi if whole else np.pi
-        return np.linspace(0, last, count, endpoint=include_nyquist and not whole)
-    return 2 * np.pi * floating(worN) / fs
+        return np.linspace(0, last, count, endpoint=include_nyquist and not whole, dtype=dtype)
+    return 2 * np.pi * as_dtype(floating(worN), dtype) / fs
 
 
 def _along_circle(c: Any, w: Any) -> Any:
     """Return Σ c[k] exp(-i k w)."""
-    return np.exp(-1j * (w[:, None] * np.arange(c.shape[0]))) @ c
+    return np.exp(-1j * (w[:, None] * np.arange(c.shape[0]).astype(w.dtype))) @ c
 
 
 @twin(scipy.signal)
 def freqz(b: Any, a: Any = 1, worN: Any = 512, whole: bool = False, plot: Any = None, fs: float = 2 * math.pi,
           include_nyquist: bool = False) -> Any:  # fmt: skip
     """Return frequencies and the response of a digital filter there; differentiable in b, a and the frequencies."""
-    b, a = np.atleast_1d(floating(b)), np.atleast_1d(floating(a))
+    b = np.atleast_1d(floating(b))
+    a = np.atleast_1d(b.dtype.type(a) if type(a) in (int, float) else floating(a))
     if b.ndim > 1 or a.ndim > 1:
         raise refuse("scipy.signal.freqz: coefficients with more than one axis", "use chainrule.vmap")
-    w = _frequencies(worN, whole, fs, include_nyquist)
+    w = _frequencies(worN, whole, fs, include_nyquist, b, a)
     h = _along_circle(b, w) / _along_circle(a, w)
     w = w * (fs / (2 * np.pi))
     if plot is not None:
@@ -407,9 +410,10 @@ def sosfreqz(*args: Any, **kwargs: Any) -> Any:
 @twin(scipy.signal)
 def freqz_zpk(z: Any, p: Any, k: Any, worN: Any = 512, whole: bool = False, fs: float = 2 * math.pi) -> Any:
     """Return frequencies and the response of a digital filter of given zeros, poles and gain."""
-    w = _frequencies(worN, whole, fs, False)
+    z, p = floating(z), floating(p)
+    w = _frequencies(worN, whole, fs, False, z, p)
     place = np.exp(1j * w)[:, None]
-    h = k * np.prod(place - stacked(z), axis=-1) / np.prod(place - stacked(p), axis=-1)
+    h = k * np.prod(place - z, axis=-1) / np.prod(place - p, axis=-1)
     return w * (fs / (2 * np.pi)), h
 
 

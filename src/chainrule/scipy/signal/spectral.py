@@ -230,7 +230,7 @@ def csd(x: Any, y: Any, fs: Any = 1.0, window: Any = _HANN, nperseg: int | None 
         count = power.shape[-2]
         power = np.median(np.real(power), axis=-2) + 1j * np.median(np.imag(power), axis=-2)
         later = 2.0 * np.arange(1, (count - 1) // 2 + 1)  # the bias of a median of exponential variables
-        power = power / (1 + np.sum(1 / (later + 1) - 1 / later)) if count > 1 else power
+        power = power / float(1 + np.sum(1 / (later + 1) - 1 / later)) if count > 1 else power
     else:
         raise ValueError(f"Parameter average={average!r} must be 'median' or 'mean'!")
     return _frequencies(nfft, fs, onesided), np.moveaxis(power, -1, axis)
@@ -322,7 +322,7 @@ def resample(x: Any, num: int, t: Any = None, axis: int = 0, window: Any = None,
     spectrum = np.fft.fft(x) if domain == "time" else x
     factors = _spectral_window(window, size)
     if factors is not None:
-        spectrum = spectrum * factors
+        spectrum = as_dtype(spectrum * factors, spectrum.dtype)
     common = min(num, size)
     half = common // 2 + 1
     low, high = spectrum[..., :half], spectrum[..., size - (common - half) :] if common > half else None

@@ -225,7 +225,9 @@ def jensenshannon(p: Any, q: Any, base: Any = None, *, axis: int = 0, keepdims: 
     p, q = (np.moveaxis(floating(x), axis, -1) for x in (p, q))
     p, q = (x / np.sum(x, axis=-1, keepdims=True) for x in (p, q))
     divergence = _divergence(p, q)
-    distance = np.sqrt((divergence if base is None else divergence / np.log(base)) / 2.0)
+    distance = np.sqrt(
+        (divergence if base is None else divergence / as_dtype(stacked(np.log(base)), divergence.dtype)) / 2.0
+    )
     return np.expand_dims(distance, axis) if keepdims else distance
 
 
