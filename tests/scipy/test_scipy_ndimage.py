@@ -208,6 +208,14 @@ def test_dtype_and_place_of_the_output() -> None:
         cr.grad(lambda x: ndimage.label(x)[0].sum())(A)
 
 
+def test_whole_numbers() -> None:
+    x = np.arange(12).reshape(2, 6)
+    for f in (lambda h, x: h.uniform_filter(x, 3), lambda h, x: h.sobel(x), lambda h, x: h.median_filter(x, 3)):
+        found = cr.vmap(lambda row: f(ndimage, row))(x)
+        assert found.dtype == x.dtype
+        np.testing.assert_array_equal(found, [f(scipy.ndimage, row) for row in x])
+
+
 def test_a_gradient_goes_to_what_was_selected() -> None:
     chosen = cr.jacobian(lambda x: ndimage.median_filter(x, 3))(V)
     assert set(np.unique(chosen)) == {0, 1}

@@ -17,6 +17,9 @@ from chainrule.scipy.interpolate.common import at_places, column, double, interv
 from chainrule.scipy.twins import register, twin
 from chainrule.tracing.array import TracedArray, holds_traced
 
+PlainBSpline = scipy.interpolate.BSpline
+"""SciPy's own class, also where ours has taken its place there."""
+
 
 def basis(t: Any, k: int, x: Any, place: Any) -> Any:
     """Return the k + 1 B-splines that do not vanish in the intervals `place`, at x: an array (k + 1, len(x)).
@@ -385,7 +388,7 @@ def splrep(x: Any, y: Any, w: Any = None, xb: Any = None, xe: Any = None, k: int
 def splev(x: Any, tck: Any, der: int = 0, ext: int = 0) -> Any:
     """Return a spline, or its derivative, at places; differentiable in the places, knots and coefficients."""
     spline = tck
-    if not isinstance(tck, scipy.interpolate.BSpline):
+    if not isinstance(tck, PlainBSpline):
         t, c, k = tck
         if isinstance(c, list | tuple) and np.ndim(c[0]):
             return [splev(x, (t, part, k), der, ext) for part in c]
@@ -410,7 +413,7 @@ def splint(a: Any, b: Any, tck: Any, full_output: Any = 0) -> Any:
     """Return the integral of a spline, which is 0 outside its interval."""
     if full_output:
         raise refuse("scipy.interpolate.splint: full_output")
-    spline = tck if isinstance(tck, scipy.interpolate.BSpline) else BSpline(*tck)
+    spline = tck if isinstance(tck, PlainBSpline) else BSpline(*tck)
     return BSpline.construct_fast(spline.t, spline.c, spline.k).integrate(a, b, extrapolate=False)
 
 
@@ -420,7 +423,7 @@ def _padded(t: Any, c: Any, k: int) -> tuple[Any, Any, int]:
 
 
 def _repeated(step: Any, tck: Any, n: int) -> Any:
-    if isinstance(tck, scipy.interpolate.BSpline):
+    if isinstance(tck, PlainBSpline):
         return tck.derivative(n) if step is differentiated else tck.antiderivative(n)
     t, c, k = double(tck[0]), double(tck[1]), tck[2]
     if step is differentiated and n > k:

@@ -10,6 +10,7 @@ import scipy.interpolate
 
 from chainrule.ops.signal import banded_solve
 from chainrule.scipy.common import apply, refuse
+from chainrule.scipy.interpolate.bsplines import PlainBSpline
 from chainrule.scipy.interpolate.bsplines import evaluated as values_of_spline
 from chainrule.scipy.interpolate.common import at_places, axis_first, column, double, interval, outside, together
 from chainrule.scipy.twins import register, twin
@@ -163,7 +164,7 @@ class PPoly(Piecewise, scipy.interpolate.PPoly):  # type: ignore[misc]
     @classmethod
     def from_spline(cls, tck: Any, extrapolate: Any = None) -> Any:
         """Return the piecewise polynomial of a B-spline."""
-        is_object = isinstance(tck, scipy.interpolate.BSpline)
+        is_object = isinstance(tck, PlainBSpline)
         t, c, k = tck.tck if is_object else tck
         if not holds_traced([t, c]):
             return super().from_spline(tck, extrapolate)

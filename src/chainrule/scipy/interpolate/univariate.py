@@ -14,6 +14,7 @@ from chainrule.scipy.twins import register, twin
 from chainrule.tracing.array import holds_traced, stacked
 
 _ORDERS = {"zero": 0, "slinear": 1, "quadratic": 2, "cubic": 3}
+_set_fill_value = scipy.interpolate.interp1d.fill_value.fset
 _STEPS = ("nearest", "nearest-up", "previous", "next")
 
 
@@ -64,7 +65,7 @@ class interp1d(scipy.interpolate.interp1d):  # type: ignore[misc]
     @fill_value.setter
     def fill_value(self, value: Any) -> None:
         if self._sorted is None:
-            scipy.interpolate.interp1d.fill_value.fset(self, value)
+            _set_fill_value(self, value)
 
     def __call__(self, x: Any) -> Any:
         """Return the interpolated values at places."""

@@ -84,7 +84,7 @@ def convolve(input: Any, weights: Any, output: Any = None, mode: Any = "reflect"
 def uniform_filter1d(input: Any, size: int, axis: int = -1, output: Any = None, mode: str = "reflect", cval: Any = 0.0,
                      origin: int = 0) -> Any:  # fmt: skip
     """Return running means along an axis."""
-    return correlate1d(input, np.full(size, 1.0 / size), axis, output, mode, cval, origin)
+    return uniform_filter(input, [size], output, mode, cval, [origin], axes=(axis,))
 
 
 @twin(scipy.ndimage)
@@ -96,7 +96,7 @@ def uniform_filter(input: Any, size: Any = 3, output: Any = None, mode: Any = "r
     count = len(chosen)
     for k, n, m, o in zip(chosen, per_axis(size, count), per_axis(mode, count), per_axis(origin, count), strict=True):
         if n > 1:
-            x = _along(x, np.full(int(n), 1.0 / n), k, m, cval, checked_origin(o, int(n)))
+            x = _along(x, np.ones(int(n)), k, m, cval, checked_origin(o, int(n))) / int(n)
     return delivered(x, input, output)
 
 
