@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from chainrule.errors import UnsupportedError
+from chainrule.errors import ChainruleError, UnsupportedError
 from chainrule.tracing.array import holds_traced
 from chainrule.tracing.origin import at
 
@@ -37,9 +37,14 @@ def twin(home: ModuleType) -> Callable[[Callable[..., Any]], Callable[..., Any]]
 
         @functools.wraps(rule)
         def function(*args: Any, **kwargs: Any) -> Any:
-            if holds_traced([*args, *kwargs.values()]):
+            if not holds_traced([*args, *kwargs.values()]):
+                return original(*args, **kwargs)
+            try:
                 return rule(*args, **kwargs)
-            return original(*args, **kwargs)
+            except ChainruleError:
+                raise
+            except TypeError as error:  # Python's or NumPy's own, of an argument that does not fit
+                raise UnsupportedError(f"{home.__name__}.{rule.__name__}: {error}{at()}") from error
 
         register(home, rule.__name__, function)
         return function

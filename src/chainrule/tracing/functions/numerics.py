@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.errors import ShapeError, UnsupportedError
 from chainrule.ops.host import host, stop_gradient
+from chainrule.ops.signal import correlate
 from chainrule.tracing.array import cast, newest, record, stacked, traced
 from chainrule.tracing.functions.common import ALL, Axis, as_traced, axis_of, implements, listed_axes
 from chainrule.tracing.origin import at
@@ -16,11 +17,15 @@ from chainrule.tracing.origin import at
 
 @implements(np.interp)
 def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
-    """Linear between the points (xp, fp), constant outside; differentiable in all three."""
-    like = newest((x, xp, fp, left, right))
+    """Linear between the points (xp, fp), constant outside or periodic; differentiable in all arguments."""
+    like = newest((x, xp, fp, left, right, period))
     x, xp, fp = (traced(like, part) for part in (x, xp, fp))
     x, xp, fp = cast(x, float), cast(xp, float), cast(fp, np.result_type(fp.dtype, float))
+    if xp.ndim != 1 or fp.ndim != 1 or len(xp) != len(fp) or not len(xp):
+        raise ShapeError(f"np.interp: points need one axis of the same length, got {xp.shape} and {fp.shape}{at()}")
     if period is not None:
+        if period == 0:
+            raise ValueError("period must be a non-zero value")
         x, xp = np.remainder(x, abs(period)), np.remainder(xp, abs(period))
         order = np.argsort(xp)
         xp, fp = xp[order], fp[order]
@@ -51,9 +56,7 @@ def _convolve(a: Any, v: Any, mode: Any = "full") -> Any:
     if a.ndim > 1 or v.ndim > 1 or not a.size or not v.size:
         raise ShapeError(f"np.convolve: two vectors that are not empty are needed, got {a.shape} and {v.shape}{at()}")
     a, v = (a, v) if len(a) >= len(v) else (v, a)
-    rows = np.arange(len(a) + len(v) - 1)[:, None] - np.arange(len(v))  # full[i] = Σ_j a[i - j] v[j]
-    padded = np.concatenate([a, np.zeros(1, a.dtype)])
-    full = padded[np.where((rows < 0) | (rows >= len(a)), len(a), rows)] @ v
+    full = record(correlate, np.pad(a, len(v) - 1), np.flip(v), rank=1)
     size, lost = (len(full), 0) if mode == "full" else (len(a), (len(v) - 1) // 2)
     if mode == "valid":
         size, lost = len(a) - len(v) + 1, len(v) - 1
