@@ -284,13 +284,14 @@ def carlson_integral(x: Any, y: Any, z: Any, p: Any, powers: tuple[float, float,
         sizes = np.abs(np.stack(args))
         low = np.log(np.min(np.where(sizes > 0, sizes, np.inf), 0))
         high = np.log(np.max(sizes, 0))
-        step = 0.25 if wide is complex else 0.4
+        step = 0.3 if wide is complex else 0.4
+        left = 80 if np.any(sizes == 0) else 40
         total = np.zeros(args[0].shape, wide)
         fall = sum(powers) - 1  # the integrand is exp(-fall u) far on the right, at least exp(u / 2) on the left
-        count = int(np.ceil((np.nanmax(np.where(np.isfinite(high - low), high - low, 0), initial=0) + 80 + 40 / fall)
+        count = int(np.ceil((np.nanmax(np.where(np.isfinite(high - low), high - low, 0), initial=0) + left + 40 / fall)
                             / step))  # fmt: skip
         for k in range(count):
-            t = np.exp(low - 80 + k * step)
+            t = np.exp(low - left + k * step)
             product = t.astype(wide)
             for each, power in zip(args, powers, strict=True):
                 product = product * (t + each) ** -power
