@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import warnings
 from typing import Any
 
@@ -35,11 +36,22 @@ BY_DESIGN = {"host", "stop_gradient"}  # derivative declared zero whatever the f
 # Relative to the size of the largest partial.
 TOLERANCE = {"f": 5e-5, "d": 1e-9}
 SECOND_ORDER = {"f": 5e-3, "d": 1e-7}  # the reference is a difference of float64 numbers
+ROUGH = {  # where SciPy's own values are no better: solutions of equations, and numbers by differences
+    **dict.fromkeys(["bdtrin", "btdtrib", "chdtriv", "fdtridfd", "nbdtrik", "stdtridf", "stdtrit"], 1e-6),
+    **dict.fromkeys(["itairy_ai", "itairy_bi", "itairy_ai_left", "itairy_bi_left", "nctdtridf", "nctdtrinc"], 1e-5),
+    **dict.fromkeys(["ncfdtridfd", "ncfdtridfn", "ncfdtrinc", "smirnovi"], 3e-3),
+}  # fmt: skip
 EXACT = {"f": 1e-5, "d": 1e-11}  # the same sums in another order
 
 
 def within(table: dict[str, float], letters: str) -> float:
     return table["f" if "f" in letters else "d"]
+
+
+def allowed(op: Op, table: dict[str, float], letters: str) -> float:
+    """Return the tolerance for an op, which is wider where the function itself is not exact."""
+    rough = 1e-5 if re.search(r"_wrt_\d$", op.name) else ROUGH.get(op.name, 0.0)
+    return max(within(table, letters), rough if table is TOLERANCE else 30 * rough)
 
 
 def samples(op: Op, letters: str, seed: int = 0) -> list[tuple[list[Any], dict[str, Any]]]:
@@ -285,7 +297,7 @@ def test_edges_agree_with_differences(op: Op, letters: str) -> None:
         assert edge.target == result.spec, what
         matrix = real_matrix(edge, builder)
         analytic = "D" in op.dtypes and op.name not in SYMMETRIC | BY_SCHUR and is_analytic(op, k, len(values))
-        assert_close(matrix, differences(f, values, k, result.spec, analytic), within(TOLERANCE, letters), what)
+        assert_close(matrix, differences(f, values, k, result.spec, analytic), allowed(op, TOLERANCE, letters), what)
 
 
 def is_analytic(op: Op, k: int, arity: int) -> bool:
@@ -364,7 +376,7 @@ def test_second_order(op: Op, letters: str) -> None:
                 continue  # by words of another op, which has its own test
             found = ir.evaluate([second])[0] if second is not None else np.zeros(first.shape, first.dtype)
             expected = along(first, inputs, values, j, hermitian(x_dot) if op.name in SYMMETRIC else x_dot)
-            assert_close(found, expected, within(SECOND_ORDER, letters), what)
+            assert_close(found, expected, allowed(op, SECOND_ORDER, letters), what)
             assert np.asarray(found).dtype == first.dtype, what
 
 

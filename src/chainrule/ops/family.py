@@ -115,7 +115,7 @@ def pointwise(
     def samples(rng: np.random.Generator) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
         ranges = [*domain, *[Interval()] * (arity - len(domain))]
         cases = []
-        for shapes in _POINTWISE_SHAPES[min(arity, 3)]:
+        for shapes in _POINTWISE_SHAPES[arity]:
             values = [_draw(rng, interval, shape) for interval, shape in zip(ranges, shapes, strict=False)]
             cases.append((tuple(values), dict(params or {})))
         return cases
@@ -140,6 +140,8 @@ _POINTWISE_SHAPES: dict[int, list[list[Shape]]] = {
     1: [[()], [(3,)], [(2, 3)], [(0,)], [(1, 1)]],
     2: [[(), ()], [(3,), (3,)], [(2, 3), (3,)], [(2, 1), (1, 3)], [(), (2,)], [(0, 2), (2,)]],
     3: [[(), (), ()], [(3,), (3,), (3,)], [(2, 1), (3,), ()], [(0,), (1,), ()]],
+    4: [[(), (), (), ()], [(2, 1), (3,), (), (3,)], [(0,), (1,), (), ()]],
+    5: [[(), (), (), (), ()], [(2, 1), (2,), (), (1,), (2,)], [(0,), (1,), (), (), ()]],
 }
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import scipy.special
 
 from chainrule.ir import Node
 from chainrule.ops.family import Interval, Wirtinger, helper, pointwise
@@ -17,7 +16,6 @@ from chainrule.types import real_dtype
 
 POSITIVE = Interval(0.2, 3)
 UNIT = Interval(-0.9, 0.9)
-PROBABILITY = Interval(0.05, 0.95)
 AWAY = Interval(0.5, 2)
 BETWEEN = [Interval(2.3, 2.4), Interval(0.95, 1)]  # the quotient is not near an integer
 SMOOTH = "fdD"  # differentiated as complex functions too
@@ -307,46 +305,4 @@ astype = pointwise(
     dtype=lambda found, dtype: dtype,
     params={"dtype": np.dtype(np.float64)},
     source=lambda x, dtype: f"np.asarray({x}).astype(np.{np.dtype(dtype).name})",
-)
-
-# Special functions
-
-_TWO_OVER_SQRT_PI = 2 / math.sqrt(math.pi)
-erf = pointwise("erf", scipy.special.erf, lambda y, x: _TWO_OVER_SQRT_PI * exp(-(x * x)), dtypes=SMOOTH)
-erfc = pointwise("erfc", scipy.special.erfc, lambda y, x: -_TWO_OVER_SQRT_PI * exp(-(x * x)), dtypes=SMOOTH)
-erfinv = pointwise("erfinv", scipy.special.erfinv, lambda y, x: exp(y * y) / _TWO_OVER_SQRT_PI, domain=[UNIT])
-ndtr = pointwise("ndtr", scipy.special.ndtr, lambda y, x: exp(-0.5 * x * x) / math.sqrt(2 * math.pi), dtypes=SMOOTH)
-expit = pointwise("expit", scipy.special.expit, lambda y, x: y * (1 - y))
-logit = pointwise("logit", scipy.special.logit, lambda y, x: 1 / (x * (1 - x)), domain=[PROBABILITY])
-log_expit = pointwise("log_expit", scipy.special.log_expit, lambda y, x: expit(-x))
-gammaln = pointwise("gammaln", scipy.special.gammaln, lambda y, x: psi(x), domain=[POSITIVE])
-gamma = pointwise("gamma", scipy.special.gamma, lambda y, x: y * psi(x), domain=[POSITIVE])
-psi = pointwise("psi", scipy.special.psi, lambda y, x: zeta(2.0, x), domain=[AWAY])
-
-
-zeta = pointwise(
-    "zeta",
-    scipy.special.zeta,
-    "the derivative with respect to the order is not known",
-    lambda y, s, x: -(s * zeta(s + 1, x)),
-    doc="Hurwitz zeta function; psi' is zeta(2, x).",
-    dtype=lambda s, x: scipy.special.zeta(np.ones((), s), np.ones((), x)).dtype,
-    source="scipy.special.zeta",
-    domain=[Interval(2, 4), AWAY],
-)
-xlogy = pointwise(
-    "xlogy",
-    scipy.special.xlogy,
-    lambda y, a, b: log(b),
-    lambda y, a, b: scale(a, 1 / b),
-    domain=[POSITIVE, POSITIVE],
-    dtypes=SMOOTH,
-)
-xlog1py = pointwise(
-    "xlog1py",
-    scipy.special.xlog1py,
-    lambda y, a, b: log1p(b),
-    lambda y, a, b: scale(a, 1 / (1 + b)),
-    domain=[POSITIVE, POSITIVE],
-    dtypes=SMOOTH,
 )

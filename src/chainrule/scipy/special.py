@@ -17,7 +17,7 @@ import scipy.special
 from scipy.special import gamma, gammaln, psi
 
 from chainrule.ops.host import stop_gradient
-from chainrule.ops.pointwise import zeta as zeta_op
+from chainrule.ops.special import zeta as zeta_op
 from chainrule.scipy.twins import twin
 from chainrule.tracing.array import record, stacked
 from chainrule.tracing.functions.reductions import logsumexp as traced_logsumexp
