@@ -246,7 +246,7 @@ def fixed(x: Node, value: float) -> Node:
     return x.builder.constant(real_dtype(x.dtype).type(value))
 
 
-def _computed(name: str, function: Callable[..., Any], *partials: Any, doc: str, params: Any = None, **declared: Any):  # noqa: ANN202
+def _computed(name: str, function: Callable[..., Any], *partials: Any, doc: str, params: Any = None, **declared: Any):
     """Declare an op for a function of `chainrule.ops.parameters`."""
     def source(*xs: str, **found: Any) -> str:
         return f"{function.__name__}({', '.join([*xs, *(repr(value) for value in found.values())])})"
