@@ -54,7 +54,11 @@ METRICS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("metric", "kwargs"), METRICS, ids=[f"{k}-{m[0]}" for k, m in enumerate(METRICS)])
+@pytest.mark.parametrize(
+    ("metric", "kwargs"),
+    METRICS,
+    ids=[f"{k}-{m if isinstance(m, str) else m.__name__}" for k, (m, _) in enumerate(METRICS)],
+)
 def test_all_pairs(metric: Any, kwargs: dict[str, Any]) -> None:
     ours, theirs = (lambda a, b, h=h: h.cdist(a, b, metric, **kwargs) for h in (distance, scipy.spatial.distance))
     check_twin(ours, theirs, (MANY[:4], XB) if kwargs or metric != "mahalanobis" else (MANY, XB), (0, 1), order=1)

@@ -9,7 +9,7 @@ import pytest
 import scipy.special
 
 import chainrule as cr
-from chainrule.ops.pointwise import zeta
+from chainrule.ops.special import zeta
 from chainrule.tracing import record
 
 A = np.ones((3, 4))

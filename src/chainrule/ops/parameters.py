@@ -103,9 +103,7 @@ def beta_density(a: Any, b: Any, x: Any) -> Any:
         second = np.where(np.abs(v) < 0.5, v - np.log1p(v), v - np.log((1 - x) / q))
         scale = stirling_error(a + b) - stirling_error(a) - stirling_error(b)
         near = np.exp(scale - a * first - b * second) * np.sqrt(a * b / (2 * np.pi * (a + b))) / (x * (1 - x))
-        edge = np.exp(
-            scipy.special.xlogy(a - 1, x) + scipy.special.xlog1py(b - 1, -x) - scipy.special.betaln(a, b)
-        )
+        edge = np.exp(scipy.special.xlogy(a - 1, x) + scipy.special.xlog1py(b - 1, -x) - scipy.special.betaln(a, b))
         inside = (x > 0) & (x < 1) & (np.minimum(a, b) > 1)
         return np.where((x < 0) | (x > 1), np.nan, np.where(inside, near, edge)).astype(kind)[()]
 

@@ -110,7 +110,9 @@ def _by_differences(
 
     def again(y: Node, *xs: Node, times: int) -> Any:
         if times == 2:
-            raise NotDifferentiableError(f"{own}: derivatives of {name} above the second in this argument are not known")
+            raise NotDifferentiableError(
+                f"{own}: derivatives of {name} above the second in this argument are not known"
+            )
         return op(*xs, times=2)
 
     def across(j: int) -> Any:
@@ -248,6 +250,7 @@ def fixed(x: Node, value: float) -> Node:
 
 def _computed(name: str, function: Callable[..., Any], *partials: Any, doc: str, params: Any = None, **declared: Any):
     """Declare an op for a function of `chainrule.ops.parameters`."""
+
     def source(*xs: str, **found: Any) -> str:
         return f"{function.__name__}({', '.join([*xs, *(repr(value) for value in found.values())])})"
 
@@ -810,8 +813,9 @@ def _after(k: Node, n: Node) -> Node:
 
 
 _BINOMIAL = (  # I of 1 - p with n - k and k + 1
-    lambda y, k, n, p: betainc_order(k + 1, n - k, p, first=0, second=1)
-    - betainc_order(k + 1, n - k, p, first=1, second=0),
+    lambda y, k, n, p: (
+        betainc_order(k + 1, n - k, p, first=0, second=1) - betainc_order(k + 1, n - k, p, first=1, second=0)
+    ),
     lambda y, k, n, p: -betainc_order(k + 1, n - k, p, first=0, second=1),
     lambda y, k, n, p: -beta_density(k + 1, n - k, p),
 )
@@ -1428,9 +1432,9 @@ ellipj_sn, ellipj_cn, ellipj_dn, ellipj_ph = several(
     ],
     [
         lambda y, u, m: -(m * ellipj_sn(u, m) * ellipj_cn(u, m)),
-        lambda y, u, m: ellipj_sn(u, m)
-        * (ellipj_sn(u, m) + 2 * m * ellipj_cn(u, m) * _amplitude_slope(u, m))
-        / (-2 * y),
+        lambda y, u, m: (
+            ellipj_sn(u, m) * (ellipj_sn(u, m) + 2 * m * ellipj_cn(u, m) * _amplitude_slope(u, m)) / (-2 * y)
+        ),
     ],
     [lambda y, u, m: ellipj_dn(u, m), lambda y, u, m: _amplitude_slope(u, m)],
     domain=[Interval(), PROBABILITY],
@@ -1598,14 +1602,14 @@ sph_legendre_p = _legendre("sph_legendre_p", 3, "theta")
 
 
 def _assoc_legendre(n: Any, m: Any, z: Any, branch_cut: int, norm: bool, order: int) -> Any:
-    return np.asarray(scipy.special.assoc_legendre_p(n, m, z, branch_cut=branch_cut, norm=norm, diff_n=order))[order][()]
+    return np.asarray(scipy.special.assoc_legendre_p(n, m, z, branch_cut=branch_cut, norm=norm, diff_n=order))[order][
+        ()
+    ]
 
 
 def _assoc_legendre_slope(y: Node, n: Node, m: Node, z: Node, branch_cut: int, norm: bool, order: int) -> Node:
     if order == 2:
-        raise NotDifferentiableError(
-            "assoc_legendre_p: derivatives of assoc_legendre_p above the second are not known"
-        )
+        raise NotDifferentiableError("assoc_legendre_p: derivatives of assoc_legendre_p above the second are not known")
     return assoc_legendre_p(n, m, z, branch_cut=branch_cut, norm=norm, order=order + 1)
 
 
