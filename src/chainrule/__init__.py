@@ -8,7 +8,7 @@ from chainrule.dispatch import jit
 from chainrule.errors import ChainruleError
 from chainrule.explanation import Explanation, explain
 from chainrule.graph import Graph, trace
-from chainrule.scipy import special as _special  # noqa: F401 - so that chainrule.scipy.special is there
+from chainrule.scipy import special as _special  # noqa: F401 - so that chainrule.scipy is there, and its twins known
 from chainrule.testing import check_derivatives
 
 __all__ = [
