@@ -10,7 +10,7 @@ from chainrule.explanation import Explanation, explain
 from chainrule.graph import Graph, trace
 from chainrule.implicit import implicit_root
 from chainrule.ravel import ravel_pytree
-from chainrule.scipy import special as _special  # noqa: F401 - so that chainrule.scipy.special is there
+from chainrule.scipy import special as _special  # noqa: F401 - so that chainrule.scipy is there, and its twins known
 from chainrule.testing import check_derivatives
 
 __all__ = [

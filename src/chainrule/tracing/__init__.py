@@ -15,10 +15,10 @@ from chainrule import tree
 from chainrule.errors import ChainruleError, DetachError, DtypeError, UnsupportedError
 from chainrule.ir import Builder, Node, Origin, Program
 from chainrule.tracing import functions  # noqa: F401 - fills the table of NumPy functions
-from chainrule.tracing.array import LocalArray, TracedArray, instead, lift, record
+from chainrule.tracing.array import LocalArray, TracedArray, instead, lift, record, twin_advice
 from chainrule.tracing.constructors import tracing_into
 from chainrule.tracing.local import UNREADABLE, Filled
-from chainrule.tracing.origin import call_at, here, is_users
+from chainrule.tracing.origin import call_at, here, is_users, scipys_name
 from chainrule.types import Spec
 
 __all__ = [
@@ -187,6 +187,11 @@ def _refusal(error: Exception, builder: Builder) -> ChainruleError | None:
     blamed = "TracedArray" in str(error) or (given and foreign and not inside)
     if not isinstance(error, (TypeError, AttributeError) if inside else TypeError) or wrong_call or not blamed:
         return None
+    scipys = scipys_name(frame, text)
+    if scipys is not None:
+        return UnsupportedError(
+            f"{scipys[0]}.{scipys[1]} does not see traced values, at {line}; {twin_advice(*scipys)} ({error})"
+        )
     return UnsupportedError(
         f"{text or 'this call'} does not take traced values, at {line}: {error}; write it with NumPy functions, or "
         "drop the derivative with chainrule.stop_gradient first"

@@ -55,6 +55,7 @@ from chainrule.tracing.origin import (
     here,
     is_users,
     library_function,
+    scipys_name,
     targets,
     user_frame,
     variable_of,
@@ -341,7 +342,7 @@ class TracedArray:
         text, function = ("", None) if frame is None else call_at(frame, frame.f_lasti)
         message = (
             f"{text or what} would take the traced value{name} ({node.spec}) out of the graph and lose its "
-            f"derivative{at()}; {instead(text, function, library_function(frame))} "
+            f"derivative{at()}; {instead(text, function, library_function(frame), frame)} "
             "To drop the derivative on purpose, use chainrule.stop_gradient first."
         )
         self.builder.refused = message, here()
@@ -637,22 +638,32 @@ _TWINS = {"lgamma": "scipy.special.gammaln", "gamma": "scipy.special.gamma", "er
 """NumPy's or SciPy's functions for those of `math` that have another name there."""
 
 
-def instead(text: str, function: Any, scipys: str | None) -> str:
+TWIN_ADVICE: list[Callable[[str, str, Any], str | None]] = []
+"""`(module, name in it, value)` → how to call the twin of that part of SciPy, if any; filled by `chainrule.scipy`."""
+
+
+def twin_of(home: str, path: str, value: Any) -> str | None:
+    """Return how to call the twin of a SciPy function or object, if it has one."""
+    return next(filter(None, (advise(home, path, value) for advise in TWIN_ADVICE)), None)
+
+
+def twin_advice(home: str, path: str, value: Any) -> str:
+    """Return what to do about a SciPy function or object that was given traced values."""
+    return twin_of(home, path, value) or (
+        "of SciPy the ufuncs of scipy.special do, and the twins in chainrule.scipy. Write it with NumPy functions, or "
+        "give it a derivative with chainrule.custom_vjp"
+    )
+
+
+def instead(text: str, function: Any, scipys: str | None, frame: FrameType | None) -> str:
     """Return what to write instead of the call in `text`, where it is known."""
     home, name = getattr(function, "__module__", None) or "", getattr(function, "__name__", "")
     if home in ("math", "cmath"):
         twin = _TWINS.get(name) or (f"np.{name}" if hasattr(np, name) else None)
         return f"write {twin} for {home}.{name}." if twin else f"{home}.{name} works on Python numbers only."
-    if scipys is not None or home.startswith("scipy"):
-        public = [part for part in home.split(".") if not part.startswith("_")]
-        called = f"{'.'.join(public)}.{name}" if home.startswith("scipy") and name else scipys
-        twin = (
-            "Use its twin in chainrule.scipy.special, if there is one; write" if "special" in str(called) else "Write"
-        )
-        return (
-            f"{called} does not see traced values: of SciPy the ufuncs of scipy.special do. {twin} it with NumPy "
-            "functions, or give it a derivative with chainrule.custom_vjp."
-        )
+    found = scipys_name(frame, text, scipys)
+    if found is not None:
+        return f"{found[0]}.{found[1]} does not see traced values; {twin_advice(*found)}."
     match = re.match(r"(?:[\w.]|\(\))*?(\w+)[([][^)]", text)
     for names, advice in _INSTEAD.items():
         if match and match[1] in names:
@@ -927,10 +938,10 @@ def call_ufunc(
     """Return what a ufunc makes of traced inputs; where `where` is false, what `outs` holds."""
     rule = FUNCTIONS.get(ufunc)
     if rule is None and ufunc not in UFUNCS:
-        raise NotDifferentiableError(
-            f"{spelled(ufunc)} has no rule for traced arrays{at()}; write it with functions that have one, or give it "
-            "a derivative with chainrule.custom_vjp"
-        )
+        home, _, name = spelled(ufunc).rpartition(".")
+        advice = twin_of(home, name, ufunc) if home.startswith("scipy") else None
+        advice = advice or "write it with functions that have one, or give it a derivative with chainrule.custom_vjp"
+        raise NotDifferentiableError(f"{spelled(ufunc)} has no rule for traced arrays{at()}; {advice}")
     if kwargs:
         raise UnsupportedError(f"{spelled(ufunc)}: {next(iter(kwargs))}= is not supported with traced arrays{at()}")
     if where is not True and (outs is None or len(outs) != 1 or outs[0] is None):

@@ -81,6 +81,37 @@ def call_at(frame: FrameType, offset: int) -> tuple[str, Any]:
     return text, found
 
 
+def scipys_name(frame: FrameType | None, text: str, fallback: str | None = None) -> tuple[str, str, Any] | None:
+    """Return module, name in it and value of what a call's text names, if that is SciPy's.
+
+    For ``stats.norm.logpdf(x)`` that is ``("scipy.stats", "norm.logpdf", norm)``, also where ``norm`` was imported.
+
+    Args:
+        frame: Where the call stands.
+        text: The source of the call.
+        fallback: The function that was called, where the text does not tell.
+    """
+    if frame is not None:
+        names = text.partition("(")[0].split(".")
+        found: Any = {**frame.f_globals, **frame.f_locals}.get(names[0])
+        home, rest = None, names
+        while isinstance(found, ModuleType) and len(rest) > 1:
+            home, rest = found.__name__, rest[1:]
+            found = getattr(found, rest[0], None)
+        if found is not None and not isinstance(found, ModuleType):
+            made = getattr(found, "__module__", None) or ""
+            if home is None:
+                home, rest = ".".join(_public_parts(made)), [getattr(found, "__name__", names[0]), *names[1:]]
+            if home.partition(".")[0] == "scipy":
+                return home, ".".join(rest), found
+    parts = (fallback or "").split(".")
+    return (".".join(parts[:2]), ".".join(parts[2:]), None) if len(parts) > 2 else None
+
+
+def _public_parts(module: str) -> list[str]:
+    return list(itertools.takewhile(lambda part: not part.startswith("_"), module.split(".")))
+
+
 def _source_of(code: CodeType, offset: int, scope: dict[str, Any]) -> str:
     """Return the source text of an instruction's expression; its first line where there are several."""
     line, last, start, end = next(itertools.islice(code.co_positions(), offset // 2, None), (None,) * 4)
@@ -103,8 +134,7 @@ def library_function(frame: FrameType | None) -> str | None:
         module = each.f_globals.get("__name__", "")
         parts = module.split(".")
         if parts[0] == "scipy" and parts[1:2] != ["_lib"] and "<locals>" not in each.f_code.co_qualname:
-            public = itertools.takewhile(lambda part: not part.startswith("_"), parts)
-            return f"{'.'.join(public)}.{each.f_code.co_qualname}"
+            return f"{'.'.join(_public_parts(module))}.{each.f_code.co_qualname}"
     return None
 
 
