@@ -178,7 +178,7 @@ def _refusal(error: Exception, builder: Builder) -> ChainruleError | None:
     if any(type(word) is Filled for word in words) and UNREADABLE.search(str(error)) and not is_own:
         return DetachError(
             f"{text} reads the memory of an array that holds traced values, at {line}, and would lose their "
-            f"derivative; {instead(text, function, None)} To drop the derivative on purpose, use "
+            f"derivative; {instead(text, function, None, frame)} To drop the derivative on purpose, use "
             "chainrule.stop_gradient first."
         )
     home = (getattr(function, "__module__", None) or "").partition(".")[0]
