@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from function_table import ROWS
 from function_table.cells import YES, cell
 

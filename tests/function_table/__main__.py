@@ -75,7 +75,10 @@ def page(cells: Cells, versions: dict[str, str]) -> str:
     """Return the table as Markdown."""
     used = ", ".join(f"{name} {version}" for name, version in versions.items())
     lines = [HEAD, f"Versions: {used}.\n", "## In numbers\n"]
-    lines += ["| of " + str(len(ROWS)) + " functions | " + " | ".join(COLUMNS) + " |", "| --- |" + " --- |" * len(COLUMNS)]
+    lines += [
+        "| of " + str(len(ROWS)) + " functions | " + " | ".join(COLUMNS) + " |",
+        "| --- |" + " --- |" * len(COLUMNS),
+    ]
     for name in LIBRARIES:
         rows = [cells[name].get(key, {}) for key in ROWS]
         counts = [

@@ -17,23 +17,87 @@ A = np.array([[2.1, 0.4, 0.3], [0.5, 1.7, 0.2], [0.1, 0.6, 2.6]])
 CUBE = np.array([0.31, 0.72, 1.13, 0.54, 0.95, 1.36, 0.77, 1.18, 0.59, 1.41, 0.82, 0.23]).reshape(2, 3, 2)
 
 _ = Section(NUMPY, "elementwise")
-for name in (
-    "exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arctanh sqrt square cbrt "
-    "reciprocal negative positive absolute fabs sign deg2rad rad2deg degrees radians floor ceil trunc rint fix spacing i0 "
-    "sinc nan_to_num real imag conj conjugate angle real_if_close unwrap isneginf isposinf iscomplex isreal signbit"
-).split():
+for name in [
+    "exp",
+    "exp2",
+    "expm1",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "sin",
+    "cos",
+    "tan",
+    "arcsin",
+    "arccos",
+    "arctan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "arcsinh",
+    "arctanh",
+    "sqrt",
+    "square",
+    "cbrt",
+    "reciprocal",
+    "negative",
+    "positive",
+    "absolute",
+    "fabs",
+    "sign",
+    "deg2rad",
+    "rad2deg",
+    "degrees",
+    "radians",
+    "floor",
+    "ceil",
+    "trunc",
+    "rint",
+    "fix",
+    "spacing",
+    "i0",
+    "sinc",
+    "nan_to_num",
+    "real",
+    "imag",
+    "conj",
+    "conjugate",
+    "angle",
+    "real_if_close",
+    "unwrap",
+    "isneginf",
+    "isposinf",
+    "iscomplex",
+    "isreal",
+    "signbit",
+]:
     _.add(name, f"np.{name}(x)", x=V)
 _.add("arccosh", "np.arccosh(x)", x=P)
 _.add("round / around", "np.round(x, 1)", x=V + 0.013, complex=None)
 _.add("modf", "np.modf(x)", x=P)
 _.add("frexp", "np.frexp(x)[0]", x=P)
 _.add("ldexp", "np.ldexp(x, np.array([1, 2, 0, -1]))", x=V)
-for name in (
-    "add subtract multiply divide true_divide power pow float_power logaddexp logaddexp2 arctan2 hypot maximum minimum "
-    "fmax fmin copysign"
-).split():
+for name in [
+    "add",
+    "subtract",
+    "multiply",
+    "divide",
+    "true_divide",
+    "power",
+    "pow",
+    "float_power",
+    "logaddexp",
+    "logaddexp2",
+    "arctan2",
+    "hypot",
+    "maximum",
+    "minimum",
+    "fmax",
+    "fmin",
+    "copysign",
+]:
     _.add(name, f"np.{name}(x, y)", x=V, y=W)
-for name in "mod remainder fmod floor_divide divmod".split():
+for name in ["mod", "remainder", "fmod", "floor_divide", "divmod"]:
     _.add(name, f"np.{name}(x, y)", x=P, y=V)
 _.add("heaviside", "np.heaviside(x, 0.5)", x=V)
 _.add("nextafter", "np.nextafter(x, 3.0)", x=V)
@@ -43,7 +107,7 @@ _.add("bitwise / logical ufuncs", "np.logical_and(x > 0.5, x < 0.8) * x + (5 & 3
 _.add("polyval", "np.polyval(p, x)", p=W, x=V)
 _.add("poly", "np.poly(x)", x=V)
 _.add("roots", "np.roots(p)", p=np.array([1.0, -3.5, 3.4, -0.9]))
-for name in "polyadd polysub polymul polydiv".split():
+for name in ["polyadd", "polysub", "polymul", "polydiv"]:
     _.add(name, f"np.{name}(p, q)", p=W, q=P[:2])
 _.add("polyder", "np.polyder(p)", p=W)
 _.add("polyint", "np.polyint(p, 2, [0.5, 0.2])", p=W)
@@ -67,9 +131,27 @@ _.add("nonzero / flatnonzero / argwhere", "[np.nonzero(x), np.flatnonzero(x), np
 _.add("count_nonzero", "np.count_nonzero(x)", x=V)
 
 _ = Section(NUMPY, "reductions")
-for name in "sum prod mean std var max amax min amin ptp median average nansum nanprod nanmean nanmax nanmin".split():
+for name in [
+    "sum",
+    "prod",
+    "mean",
+    "std",
+    "var",
+    "max",
+    "amax",
+    "min",
+    "amin",
+    "ptp",
+    "median",
+    "average",
+    "nansum",
+    "nanprod",
+    "nanmean",
+    "nanmax",
+    "nanmin",
+]:
     _.add(name, f"np.{name}(x, axis=0)", x=M)
-for name in "nanstd nanvar nanmedian".split():
+for name in ["nanstd", "nanvar", "nanmedian"]:
     _.add(name, f"np.{name}(x, axis=1)", x=M)
 _.add("average(weights)", "np.average(x, axis=1, weights=w)", x=M, w=W[:3])
 _.add("percentile", "np.percentile(x, 30)", x=V)
@@ -78,17 +160,29 @@ _.add("quantile(method)", "np.quantile(x, 0.4, method='hazen')", x=V)
 _.add("quantile(weights)", "np.quantile(x, 0.4, method='inverted_cdf', weights=np.array([1.0, 2.0, 1.0, 3.0]))", x=V)
 _.add("nanpercentile", "np.nanpercentile(x, 30, axis=1)", x=M)
 _.add("nanquantile", "np.nanquantile(x, 0.3, axis=1)", x=M)
-for name in "cumsum cumprod nancumsum nancumprod".split():
+for name in ["cumsum", "cumprod", "nancumsum", "nancumprod"]:
     _.add(name, f"np.{name}(x, axis=1)", x=M)
 _.add("cumulative_sum", "np.cumulative_sum(x, axis=1, include_initial=True)", x=M)
 _.add("cumulative_prod", "np.cumulative_prod(x, axis=1)", x=M)
-for name in "add multiply maximum minimum fmax fmin logaddexp logaddexp2 hypot subtract divide".split():
+for name in [
+    "add",
+    "multiply",
+    "maximum",
+    "minimum",
+    "fmax",
+    "fmin",
+    "logaddexp",
+    "logaddexp2",
+    "hypot",
+    "subtract",
+    "divide",
+]:
     _.add(f"{name}.reduce", f"np.{name}.reduce(x, axis=1)", x=M)
-for name in "add multiply maximum minimum logaddexp hypot subtract".split():
+for name in ["add", "multiply", "maximum", "minimum", "logaddexp", "hypot", "subtract"]:
     _.add(f"{name}.accumulate", f"np.{name}.accumulate(x, axis=1)", x=M)
-for name in "add multiply subtract maximum arctan2 power".split():
+for name in ["add", "multiply", "subtract", "maximum", "arctan2", "power"]:
     _.add(f"{name}.outer", f"np.{name}.outer(x, y)", x=V, y=W)
-for name in "add multiply maximum".split():
+for name in ["add", "multiply", "maximum"]:
     _.add(f"{name}.reduceat", f"np.{name}.reduceat(x, np.array([0, 2, 1]))", x=V)
 _.add("add.at", "y = 1.0 * x; np.add.at(y, np.array([0, 1, 0]), z[:3]); y", x=V, z=W,
       jax="(1.0 * x).at[np.array([0, 1, 0])].add(z[:3])")  # fmt: skip
@@ -257,26 +351,26 @@ for name, text in {
     _.add(name, text, a=A)
 
 _ = Section(NUMPY, "numpy.fft")
-for name in "fft ifft".split():
+for name in ["fft", "ifft"]:
     _.add(name, f"np.fft.{name}(x)", x=V)
-for name in "fft2 ifft2 fftn ifftn rfft2 rfftn fftshift ifftshift".split():
+for name in ["fft2", "ifft2", "fftn", "ifftn", "rfft2", "rfftn", "fftshift", "ifftshift"]:
     _.add(name, f"np.fft.{name}(x)", x=N)
-for name in "rfft ihfft".split():
+for name in ["rfft", "ihfft"]:
     _.add(name, f"[np.fft.{name}(x), np.fft.{name}(x[:3])]", x=V)
-for name in "irfft hfft".split():
+for name in ["irfft", "hfft"]:
     _.add(name, f"np.fft.{name}(x)", x=V, complex={"x": np.r_[V[0], V[1:] + 0.2j]})
-for name in "irfft2 irfftn".split():
+for name in ["irfft2", "irfftn"]:
     _.add(name, f"np.fft.{name}(x, s=(2, 4), axes=(0, 1))", x=N)
 
 _ = Section(NUMPY, "sorting and searching")
-for name in "sort argsort sort_complex".split():
+for name in ["sort", "argsort", "sort_complex"]:
     _.add(name, f"np.{name}(x)", x=V)
 _.add("partition", "np.partition(x, 1)[:2]", x=V[:2])
 _.add("argpartition", "np.argpartition(x, 0)[:1]", x=V)
 _.add("lexsort", "np.lexsort((x, y))", x=V, y=W)
 _.add("searchsorted", "np.searchsorted(np.array([0.1, 0.5, 0.8]), x)", x=V, complex=None)
 _.add("digitize", "np.digitize(x, np.array([0.1, 0.5, 0.8]))", x=V, complex=None)
-_.add("interp wrt x, xp, fp", "np.interp(x, np.cumsum(y), z)", x=P, y=W, z=V, complex=None)
+_.add("interp wrt x, xp, fp", "np.interp(x, np.cumsum(y), z)", x=P + 0.11, y=W, z=V, complex=None)
 
 _ = Section(NUMPY, "numpy.polynomial, numpy.emath, numpy.ma")
 _.add("polynomial.polyval wrt x", "np.polynomial.polynomial.polyval(x, np.array([1.0, 2.0, 0.5]))", x=V)

@@ -1,5 +1,5 @@
 """Every op, one declaration each. Importing this package fills `chainrule.ir.REGISTRY`."""
 
-from chainrule.ops import contraction, control, host, linalg, pointwise, reduction, structural
+from chainrule.ops import contraction, control, host, linalg, pointwise, polynomial, reduction, structural
 
-__all__ = ["contraction", "control", "host", "linalg", "pointwise", "reduction", "structural"]
+__all__ = ["contraction", "control", "host", "linalg", "pointwise", "polynomial", "reduction", "structural"]

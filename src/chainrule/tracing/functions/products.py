@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
+import string
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ShapeError, UnsupportedError
+from chainrule.errors import ShapeError
 from chainrule.ops.contraction import einsum as einsum_op
 from chainrule.ops.contraction import matmul
-from chainrule.tracing.array import FUNCTIONS, holds_traced, record
-from chainrule.tracing.functions.common import as_array, implements
+from chainrule.tracing.array import FUNCTIONS, cast, holds_traced, record, stacked
+from chainrule.tracing.functions.common import as_array, as_traced, implements
 from chainrule.tracing.origin import at
 
 
@@ -76,10 +77,10 @@ def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
 
 
 @implements(np.einsum)
-def _einsum(*operands: Any, optimize: Any = False, dtype: Any = None) -> Any:
-    subscripts, *arrays = operands
-    if not isinstance(subscripts, str):
-        raise UnsupportedError(f"np.einsum: give the subscripts as a string{at()}")
+def _einsum(*operands: Any, optimize: Any = False, dtype: Any = None, order: str = "K", casting: str = "safe") -> Any:
+    subscripts, arrays = _as_text(operands)
+    if dtype is not None:
+        arrays = [cast(as_traced(array, *arrays), dtype) for array in arrays]
     terms, result = _subscripts(subscripts, arrays)
     sizes: dict[str, int] = {}
     for term, array in zip(terms, arrays, strict=True):
@@ -89,8 +90,8 @@ def _einsum(*operands: Any, optimize: Any = False, dtype: Any = None) -> Any:
     arrays = [_distinct(array, term) for array, term in zip(arrays, terms, strict=True)]
     pairs = [(array, "".join(dict.fromkeys(term))) for array, term in zip(arrays, terms, strict=True)]
     shapes = [np.broadcast_to(0.0, np.shape(array)) for array, _ in pairs]
-    order = np.einsum_path(",".join(term for _, term in pairs) + "->" + result, *shapes, optimize="greedy")[0][1:]
-    for step in order if len(pairs) > 1 else []:
+    steps = np.einsum_path(",".join(term for _, term in pairs) + "->" + result, *shapes, optimize="greedy")[0][1:]
+    for step in steps if len(pairs) > 1 else []:
         chosen = [pairs[k] for k in sorted(step, reverse=True)]
         pairs = [pair for k, pair in enumerate(pairs) if k not in step]
         total = chosen[0]
@@ -103,6 +104,25 @@ def _einsum(*operands: Any, optimize: Any = False, dtype: Any = None) -> Any:
     array = np.sum(array, axis=summed) if summed else array
     kept = [c for c in term if c in result]
     return np.transpose(array, [kept.index(c) for c in result]) if kept != list(result) else array
+
+
+def _as_text(operands: Sequence[Any]) -> tuple[str, list[Any]]:
+    """Return subscripts as text, and the arrays; NumPy also takes ``a, [0, 1], b, [1, 2], [0, 2]``."""
+    if isinstance(operands[0], str):
+        return operands[0], [stacked(array) for array in operands[1:]]
+    letters = string.ascii_letters
+    terms = ["".join("..." if label is Ellipsis else letters[label] for label in term) for term in operands[1::2]]
+    result = operands[-1] if len(operands) % 2 else None
+    text = ",".join(terms)
+    if result is not None:
+        text += "->" + "".join("..." if label is Ellipsis else letters[label] for label in result)
+    return text, [stacked(array) for array in operands[: 2 * len(terms) : 2]]
+
+
+@implements(np.einsum_path)
+def _einsum_path(*operands: Any, optimize: Any = "greedy", einsum_call: bool = False) -> Any:
+    text, arrays = _as_text(operands)
+    return np.einsum_path(text, *(np.broadcast_to(0.0, np.shape(array)) for array in arrays), optimize=optimize)
 
 
 def _subscripts(text: str, arrays: Sequence[Any]) -> tuple[list[str], str]:
