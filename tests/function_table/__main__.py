@@ -22,8 +22,8 @@ Cells = dict[str, dict[str, dict[str, str]]]
 HEAD = """# Coverage
 
 Which functions of NumPy and SciPy can be differentiated, and how: found by running each of them. Written by
-`make coverage`; [`tests/test_coverage.py`](../tests/test_coverage.py) runs this library's cells again and fails where one
-that was right is no longer.
+`make coverage`; [`tests/test_coverage.py`](../tests/test_coverage.py) runs this library's cells again and fails where
+one that was right is no longer.
 
 | column | what was run |
 | --- | --- |
@@ -34,8 +34,8 @@ that was right is no longer.
 | J | `jit` of the function and of its reverse mode agrees with what is not compiled |
 | C | both modes at complex arguments agree with differences; – where NumPy's or SciPy's function takes none |
 
-● right, ○ an error or no such function, ✗ a wrong number, – the question does not arise. Each library is called in its own
-words (`jax.numpy`, `jax.scipy`, `autograd.numpy`, `autograd.scipy`); this library with `import numpy as np` and
+● right, ○ an error or no such function, ✗ a wrong number, – the question does not arise. Each library is called in its
+own words (`jax.numpy`, `jax.scipy`, `autograd.numpy`, `autograd.scipy`); this library with `import numpy as np` and
 `from chainrule.scipy import stats` and the like. One point, default options but for those that are named: a ● says that
 this call is right. autograd has neither `vmap` nor `jit`.
 """

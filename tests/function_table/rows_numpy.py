@@ -102,8 +102,8 @@ for name in ["mod", "remainder", "fmod", "floor_divide", "divmod"]:
 _.add("heaviside", "np.heaviside(x, 0.5)", x=V)
 _.add("nextafter", "np.nextafter(x, 3.0)", x=V)
 _.add("clip", "np.clip(x, 0.4, 0.8)", x=V, complex=None)
-_.add("bitwise / logical ufuncs", "np.logical_and(x > 0.5, x < 0.8) * x + (5 & 3) * np.logical_xor(x > 0.5, x > 0.8)", x=V,
-      complex=None)  # fmt: skip
+_.add("bitwise / logical ufuncs", "np.logical_and(x > 0.5, x < 0.8) * x + (5 & 3) * np.logical_xor(x > 0.5, x > 0.8)",
+      x=V, complex=None)  # fmt: skip
 _.add("polyval", "np.polyval(p, x)", p=W, x=V)
 _.add("poly", "np.poly(x)", x=V)
 _.add("roots", "np.roots(p)", p=np.array([1.0, -3.5, 3.4, -0.9]))

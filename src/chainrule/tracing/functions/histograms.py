@@ -29,6 +29,8 @@ def _edges(x: Any, bins: Any, range: Any, weights: Any) -> Any:
     count = operator.index(bins)
     if count < 1:
         raise ShapeError(f"np.histogram: at least one bin is needed, got {count}{at()}")
+    low: Any
+    high: Any
     low, high = range if range is not None else (np.min(x), np.max(x)) if np.size(x) else (0.0, 1.0)
     if low > high:
         raise ShapeError(f"np.histogram: the range must rise, got {low} to {high}{at()}")
