@@ -50,7 +50,7 @@ roots = opaque(
     infer=_infer,
     partials=[_by_coefficients],
     batch=lambda node, args, _: roots(args[0], **node.params),
-    source="np.roots({0})",
-    samples=lambda rng: [((np.array(p),), {"lead": 0}) for p in ([1.0, -3.5, 3.4, -0.9], [2.0, 1.0], [0.5])],
+    source="np.roots({0}) + 0j",
+    samples=lambda rng: [((np.array(p),), {"lead": 0}) for p in ([1.0, -3.5, 3.4, -0.9], [2.0, 1.0])],
     dtypes="D",
 )  # fmt: skip
