@@ -125,13 +125,15 @@ def test_functions_without_a_rule():
 
 def test_ufuncs_without_a_rule():
     assert message(lambda a: scipy.special.wofz(a), A).startswith("scipy.special.wofz has no rule for traced arrays")
-    assert message(lambda a: np.divmod.reduce(a), A).startswith("np.divmod.reduce: only of functions of two arguments")
-    assert message(lambda a: np.sin.accumulate(a), A).startswith("np.sin.accumulate: only of functions of two arguments")
 
 
 def test_options_without_a_rule():
-    assert message(lambda a: np.quantile(a, 0.5, method="x"), A).startswith("np.quantile: no method 'x'; there are linear")
-    assert message(lambda a: np.pad(a, 1, lambda *_: None), A).startswith("np.pad: a function as mode writes into plain")
+    assert message(lambda a: np.quantile(a, 0.5, method="x"), A).startswith(
+        "np.quantile: no method 'x'; there are linear"
+    )
+    assert message(lambda a: np.pad(a, 1, lambda *_: None), A).startswith(
+        "np.pad: a function as mode writes into plain"
+    )
     assert message(lambda a: np.pad(a, 1, "edge", constant_values=1), A).startswith("np.pad: mode 'edge'")
     assert message(lambda a: np.reshape(a, -1, order="Z"), A).startswith("np.reshape: order='Z'")
     assert message(lambda a: np.gradient(a, edge_order=3)[0], A).startswith("np.gradient: edge_order must be 1 or 2")

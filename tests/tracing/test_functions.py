@@ -9,6 +9,7 @@ import warnings
 
 import numpy as np
 import pytest
+from numpy.testing.overrides import get_overridable_numpy_array_functions, get_overridable_numpy_ufuncs
 
 import chainrule as cr
 from chainrule import tree
@@ -657,12 +658,17 @@ def split(args, kwargs):
     return [leaves[k] for k in chosen], call
 
 
+def like(t, x):
+    """Return a traced array of x's kind and numbers."""
+    return np.asarray(x, like=t)[...] if np.ndim(x) or isinstance(x, np.ndarray) else np.asarray(x, like=t)[()]
+
+
 def parts_of(result):
     """Return the arrays of a result, of NumPy or traced."""
     return list(result) if isinstance(result, list | tuple) else [result]
 
 
-def check_values(found, expected):
+def check_values(found, expected, low=False):
     assert type(found) is type(expected) or isinstance(found, TracedArray)
     for one, two in zip(parts_of(found), parts_of(expected), strict=True):
         value = one.value if isinstance(one, TracedArray) else one
@@ -670,7 +676,7 @@ def check_values(found, expected):
         if isinstance(two, np.ndarray | np.generic):
             assert value.dtype == two.dtype
             assert value.shape == two.shape
-            tolerance = 1e-5 if value.dtype in (np.float32, np.complex64) else 1e-11
+            tolerance = 1e-5 if low or value.dtype in (np.float32, np.complex64) else 1e-11
             np.testing.assert_allclose(value, two, rtol=tolerance, atol=tolerance * 1e-1)
         else:
             assert value == two
@@ -764,6 +770,31 @@ def test_integers_are_promoted_as_numpy_does(function, args, kwargs, dtype):
         warnings.simplefilter("ignore", RuntimeWarning)  # division by a count of 0 and integer overflow, as NumPy's
         cr.linearize(lambda *x: (seen.append(run(*x)), [x[0]])[1], *values)
         check_values(seen[0], run(*values))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.complex128, np.int64])
+@pytest.mark.parametrize(
+    ("function", "args", "kwargs"), CASES, ids=[f"{name_of(f)}-{k}" for k, (f, _, _) in enumerate(CASES)]
+)
+def test_value_and_dtype_of_other_numbers(function, args, kwargs, dtype):
+    """As NumPy's, wherever NumPy takes numbers of this kind."""
+    values, call = split(args, kwargs)
+    if not values or (function is np.argsort and dtype is np.int64):  # the order of ties is NumPy's own choice
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if dtype is np.int64 and not all(np.all(np.isfinite(x)) for x in values):
+            return
+        others = [(3 * x if dtype is np.int64 else x).astype(dtype)[()] for x in map(np.asarray, values)]
+        try:
+            expected = call(function, *others)
+        except Exception:
+            return
+        if dtype is np.int64 and not all(np.all(np.isfinite(part)) for part in smooth(expected)):
+            return
+        seen = []
+        cr.linearize(lambda t: (seen.append(call(function, *[like(t, x) for x in others])), t)[1], 1.0)
+        check_values(seen[0], expected, low=dtype is np.float32)
 
 
 @pytest.mark.parametrize(
@@ -1078,3 +1109,45 @@ def test_ufuncs_keep_numpys_dtype(ufunc):
             with np.errstate(all="ignore"):
                 cr.linearize(f, x)
             check_values(seen[0], expected)
+
+
+TEXT = "text, which has no derivative"
+FILES = "the numbers would leave the program"
+RECORDS = "records, whose fields are no numbers"
+DATES = "dates, which have no derivative"
+MAKERS = "made from a shape, a file or text; given like=x an array of x's graph"
+REFUSED = {
+    "char": TEXT,
+    "strings": TEXT,
+    "recfunctions": RECORDS,
+    **dict.fromkeys(["save", "savetxt", "savez", "savez_compressed"], FILES),
+    **dict.fromkeys(["busday_count", "busday_offset", "is_busday", "datetime_as_string"], DATES),
+    **dict.fromkeys(["require", "frombuffer", "fromfile", "fromfunction", "fromiter", "fromstring", "genfromtxt",
+                     "loadtxt"], MAKERS),
+}  # fmt: skip
+"""NumPy's functions that refuse traced arrays, and why."""
+
+
+def overridable():
+    everything = get_overridable_numpy_array_functions()
+    return sorted({f for f in everything if f not in FUNCTIONS and f not in CREATORS}, key=name_of)
+
+
+@pytest.mark.parametrize("function", overridable(), ids=name_of)
+def test_what_has_no_rule_is_refused_by_name(function):
+    if function.__module__ in ("numpy.linalg", "numpy.fft"):
+        return
+    home = function.__module__.rpartition(".")[2]
+    assert home in REFUSED or function.__name__ in REFUSED
+    with pytest.raises(
+        cr.ChainruleError, match=rf"{function.__name__} has no rule for traced arrays, at test_functions"
+    ):
+        cr.grad(lambda x: x.__array_function__(function, (TracedArray,), (x,), {}))(2.0)
+
+
+def test_ufuncs_of_numbers_have_a_rule():
+    missing = {f.__name__ for f in get_overridable_numpy_ufuncs() if f not in UFUNCS and f not in FUNCTIONS}
+    text = {"count", "endswith", "find", "index", "rfind", "rindex", "startswith", "str_len"}
+    assert {n for n in missing if n[0] != "_" and not n.startswith("is")} - text == {"clip"}
+    with pytest.raises(cr.ChainruleError, match=r"isnat has no rule for traced arrays, at test_functions"):
+        cr.grad(lambda x: np.isnat(x))(2.0)

@@ -12,6 +12,7 @@ from chainrule.errors import ShapeError
 from chainrule.tracing.array import CREATORS, TracedArray, cast, holds_traced, newest, stacked, traced
 from chainrule.tracing.functions.common import as_array, as_traced, implements
 from chainrule.tracing.origin import at
+from chainrule.types import real_dtype
 
 
 def _constant(like: TracedArray, value: np.ndarray) -> Any:
@@ -72,7 +73,8 @@ CREATORS.update(
 @implements(np.linspace)
 def _linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None,
               axis: int = 0, *, device: Any = None) -> Any:  # fmt: skip
-    shares = np.linspace(0.0, 1.0, num, endpoint=endpoint)
+    kind = np.result_type(*(part.dtype if isinstance(part, TracedArray) else part for part in (start, stop)), 1.0)
+    shares = np.linspace(0.0, 1.0, num, endpoint=endpoint, dtype=real_dtype(kind))
     shares = shares.reshape((num, *[1] * max(np.ndim(start), np.ndim(stop))))
     y = np.moveaxis(start * (1 - shares) + stop * shares, 0, axis)
     y = y if dtype is None else cast(y, dtype)

@@ -11,7 +11,7 @@ import scipy.special
 
 from chainrule.ir import Op
 from chainrule.ops.pointwise import imag, real, where
-from chainrule.tracing.array import TracedArray, TracedNumber, cast, record
+from chainrule.tracing.array import TracedArray, TracedNumber, cast, holds_traced, newest, record, stacked, traced
 from chainrule.tracing.functions.common import as_traced, implements
 
 
@@ -45,15 +45,19 @@ def _piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> A
 def _assigned(y: Any, condition: Any, value: Any) -> Any:
     if not y.ndim:
         return np.copy(cast(as_traced(value, y)[()], y.dtype))
-    y[condition] = value
+    y[condition] = cast(as_traced(value, y), y.dtype)
     return y
 
 
 @implements(np.select)
 def _select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
-    result = default
-    for condition, choice in list(zip(condlist, choicelist, strict=True))[::-1]:
-        result = np.where(condition, choice, result)
+    builder = newest((condlist, choicelist, default))
+    parts = [traced(builder, stacked(part)) if np.ndim(part) or holds_traced(part) else part
+             for part in (*choicelist, default)]  # fmt: skip
+    dtype = np.result_type(*(part.dtype if isinstance(part, TracedArray) else part for part in parts))
+    result = cast(traced(builder, parts[-1]), dtype)
+    for condition, choice in list(zip(condlist, parts[:-1], strict=True))[::-1]:
+        result = np.where(condition, cast(traced(builder, choice), dtype), result)
     return result
 
 
@@ -224,4 +228,4 @@ def _logn(n: Any, x: Any) -> Any:
 def _emath_power(x: Any, p: Any) -> Any:
     x = _widened(x, _NEGATIVE)
     whole = np.result_type(p if not isinstance(p, TracedArray) else p.dtype).kind in "iu"
-    return np.power(x, np.multiply(p, 1.0) if whole and np.any(np.less(p, 0)) else p)
+    return np.power(x, np.multiply(p, 1.0) if whole and np.any(np.less(p, 0)) else stacked(p))

@@ -63,7 +63,7 @@ def _histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, w
     edges = _edges(x, bins, range, weights)
     counts = _counted([_bins(x, edges)], [len(edges) - 1], weights, (a, bins, range, weights))
     if density:
-        counts = cast(counts, np.result_type(counts, 1.0)) / np.diff(edges) / np.sum(counts)
+        counts = counts / np.diff(edges).astype(float) / np.sum(counts)
     return counts, edges
 
 
@@ -95,14 +95,15 @@ def _histogramdd(sample: Any, bins: Any = 10, range: Any = None, density: Any = 
         raise ShapeError(f"np.histogramdd: {len(each)} bins for {len(columns)} dimensions{at()}")
     ranges = [None] * len(columns) if range is None else list(range)
     edges = [_edges(*parts, weights) for parts in zip(columns, each, ranges, strict=True)]
-    edges = [edge if np.result_type(edge).kind in "fc" else np.multiply(edge, 1.0) for edge in edges]
     places = [_bins(x, edge) for x, edge in zip(columns, edges, strict=True)]
     counts = _counted(places, [len(edge) - 1 for edge in edges], weights, (sample, bins, range, weights))
     counts = cast(counts, float)
     if density:
         total = np.sum(counts)
         for axis, edge in enumerate(edges):
-            counts = counts / np.reshape(np.diff(edge), [-1 if k == axis else 1 for k, _ in enumerate(edges)])
+            counts = counts / np.reshape(
+                np.diff(edge).astype(float), [-1 if k == axis else 1 for k, _ in enumerate(edges)]
+            )
         counts = counts / total
     return counts, edges
 

@@ -103,7 +103,9 @@ def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = np._NoValue, append
 @implements(np.ediff1d)
 def _ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     x = np.diff(np.ravel(as_traced(ary, to_end, to_begin)))
-    ends = [None if part is None else np.ravel(stacked(part)) for part in (to_begin, to_end)]
+    ends = [
+        None if part is None else np.ravel(cast(as_traced(stacked(part), x), x.dtype)) for part in (to_begin, to_end)
+    ]
     return np.concatenate([part for part in (ends[0], x, ends[1]) if part is not None])
 
 
@@ -124,14 +126,18 @@ def _gradient(f: Any, *varargs: Any, axis: Axis = None, edge_order: int = 1) -> 
             raise ShapeError(
                 f"np.gradient: at least {edge_order + 1} points are needed along axis {k}, got shape {f.shape}{at()}"
             )
-        h = np.broadcast_to(spacing, (y.shape[-1] - 1,)) if np.ndim(spacing) == 0 else np.diff(spacing)
-        slopes = np.diff(y) / h
-        mean = (slopes[..., :-1] * h[1:] + slopes[..., 1:] * h[:-1]) / (h[1:] + h[:-1])
+        if np.ndim(spacing) == 0:
+            slopes = np.diff(y) / spacing
+            mean = (y[..., 2:] - y[..., :-2]) / (2.0 * spacing)
+        else:
+            h = np.diff(spacing)
+            slopes = np.diff(y) / h
+            mean = (slopes[..., :-1] * h[1:] + slopes[..., 1:] * h[:-1]) / (h[1:] + h[:-1])
         first, last = slopes[..., :1], slopes[..., -1:]
         if edge_order == 2:  # of the parabola through three points, whose slope between two is the mean of theirs
             first = 2 * first - mean[..., :1]
             last = 2 * last - mean[..., -1:]
-        found.append(np.moveaxis(np.concatenate([first, mean, last], axis=-1), -1, k))
+        found.append(np.moveaxis(cast(np.concatenate([first, mean, last], axis=-1), y.dtype), -1, k))
     return found[0] if len(found) == 1 else tuple(found)
 
 

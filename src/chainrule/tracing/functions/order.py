@@ -107,7 +107,11 @@ def _digitize(x: Any, bins: Any, right: bool = False) -> Any:
 @implements(np.sort_complex)
 def _sort_complex(a: Any) -> Any:
     y = np.sort(a)
-    return y if y.dtype.kind == "c" else cast(y, np.complex64 if y.dtype.char in "bhBH" else np.result_type(y, 0j))
+    return (
+        y
+        if y.dtype.kind == "c"
+        else cast(y, np.complex64 if y.dtype.char in "bhBH" else np.promote_types(y.dtype, complex))
+    )
 
 
 @implements(np.lexsort)

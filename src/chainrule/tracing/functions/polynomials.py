@@ -73,7 +73,7 @@ implements(np.polysub)(lambda a1, a2: _sum(a1, a2, -1))
 
 @implements(np.polymul)
 def _polymul(a1: Any, a2: Any) -> Any:
-    a, b = _coefficients(a1, a2)
+    a, b = (np.trim_zeros(p, "f") if np.any(p != 0) else p[:1] for p in _coefficients(a1, a2))
     return np.convolve(a, b)
 
 
@@ -167,7 +167,7 @@ def _vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     x = as_traced(stacked(x))
     if x.ndim != 1:
         raise ShapeError(f"np.vander: a vector is needed, got shape {x.shape}{at()}")
-    x = x if x.dtype.kind in "fc" else cast(x, np.result_type(x.dtype, int))
+    x = cast(x, np.promote_types(x.dtype, int))
     columns = [np.ones_like(x)]
     for _ in range((len(x) if N is None else N) - 1):
         columns.append(columns[-1] * x)

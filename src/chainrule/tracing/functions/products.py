@@ -20,16 +20,21 @@ from chainrule.tracing.origin import at
 @implements(np.dot)
 def _dot(a: Any, b: Any) -> Any:
     if np.ndim(a) == 0 or np.ndim(b) == 0:
-        return np.multiply(a, b)
+        return np.multiply(_number(a), _number(b))
     if np.ndim(a) <= 2 and np.ndim(b) <= 2:
         return record(matmul, a, b)
     return np.tensordot(a, b, axes=([np.ndim(a) - 1], [max(np.ndim(b) - 2, 0)]))
 
 
+def _number(x: Any) -> Any:
+    """Return a Python number as NumPy's, which has a precision of its own in products."""
+    return np.asarray(x)[()] if isinstance(x, int | float | complex) else x
+
+
 @implements(np.inner)
 def _inner(a: Any, b: Any) -> Any:
     if np.ndim(a) == 0 or np.ndim(b) == 0:
-        return np.multiply(a, b)
+        return np.multiply(_number(a), _number(b))
     return np.tensordot(a, b, axes=([np.ndim(a) - 1], [np.ndim(b) - 1]))[()]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from chainrule.errors import AxisError, ShapeError, UnsupportedError
 from chainrule.ops import structural
 from chainrule.ops.structural import broadcast_to, embed, gather, reshape
-from chainrule.tracing.array import FUNCTIONS, TracedArray, cast, permuted, record, stacked
+from chainrule.tracing.array import FUNCTIONS, TracedArray, cast, newest, permuted, record, stacked, traced
 from chainrule.tracing.functions.common import ALL, Axis, as_traced, axes_of, axis_of, implements, listed_axes
 from chainrule.tracing.origin import at
 
@@ -331,7 +331,11 @@ def _extract(condition: Any, arr: Any) -> Any:
 @implements(np.choose)
 def _choose(a: Any, choices: Any, mode: str = "raise") -> Any:
     places = a._look() if isinstance(a, TracedArray) else np.asarray(a)
-    rows = np.stack(np.broadcast_arrays(*[part for part in choices], *[places])[: len(choices)])
+    builder = newest((a, choices))
+    dtype = np.result_type(*(part.dtype if isinstance(part, TracedArray) else part for part in choices))
+    rows = np.stack(
+        np.broadcast_arrays(*[cast(traced(builder, part), dtype) for part in choices], places)[: len(choices)]
+    )
     if mode != "raise":
         places = np.clip(places, 0, len(rows) - 1) if mode == "clip" else places % len(rows)
     elif np.any((places < 0) | (places >= len(rows))):

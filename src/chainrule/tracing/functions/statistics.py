@@ -71,9 +71,9 @@ def _quantile_place(q: Any, n: Any, method: str) -> tuple[Any, Any]:
 
 
 def _quantile_dtype(dtype: np.dtype[Any], q: Any, method: str) -> np.dtype[Any]:
-    if method in _QUANTILES or method == "averaged_inverted_cdf":
+    if method in _QUANTILES or method in ("midpoint", "averaged_inverted_cdf"):
         return np.result_type(dtype, q.dtype if isinstance(q, TracedArray) else np.asarray(q) if np.ndim(q) else q)
-    return np.result_type(dtype, 0.5) if method == "midpoint" else dtype
+    return dtype
 
 
 def _sorted_rows(a: Any, axis: Axis, *others: Any) -> tuple[Any, list[int], list[int]]:
@@ -164,7 +164,12 @@ def _weighted_quantile(a: Any, q: Any, axis: Axis, method: str, keepdims: Any, w
 @implements(np.quantile)
 def _quantile_rule(a: Any, q: Any, axis: Axis = None, overwrite_input: bool = False, method: str = "linear",
                    keepdims: Any = False, *, weights: Any = None) -> Any:  # fmt: skip
-    return _quantile(a, stacked(q), axis, method=method, keepdims=keepdims, weights=weights)
+    return _quantile(a, _levels(q), axis, method=method, keepdims=keepdims, weights=weights)
+
+
+def _levels(q: Any) -> Any:
+    """Return what was asked for as an array; a Python number stays one, without a precision of its own."""
+    return q if isinstance(q, int | float) else stacked(q)
 
 
 def _level(q: Any) -> Any:
@@ -181,7 +186,7 @@ def _percentile(a: Any, q: Any, axis: Axis = None, overwrite_input: bool = False
 @implements(np.nanquantile)
 def _nanquantile(a: Any, q: Any, axis: Axis = None, overwrite_input: bool = False, method: str = "linear",
                  keepdims: Any = np._NoValue, *, weights: Any = None) -> Any:  # fmt: skip
-    return _quantile(a, stacked(q), axis, method=method, keepdims=keepdims, weights=weights, skip=True)
+    return _quantile(a, _levels(q), axis, method=method, keepdims=keepdims, weights=weights, skip=True)
 
 
 @implements(np.nanpercentile)
@@ -212,7 +217,7 @@ def _cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: i
     ddof = ddof if ddof is not None else 0 if bias else 1
     weights = None if fweights is None else np.asarray(fweights, float)
     if aweights is not None:
-        aweights = np.multiply(stacked(aweights), 1.0)
+        aweights = cast(as_traced(stacked(aweights), x), float)
         weights = aweights if weights is None else weights * aweights
     if weights is None:
         centered = x - np.mean(x, axis=1, keepdims=True)

@@ -67,7 +67,12 @@ def _operand(ufunc: np.ufunc, array: Any, dtype: Any, *others: Any) -> Any:
     x = as_traced(array, *others)
     if ufunc in _LOGICAL:
         return x if x.dtype == bool else x != 0
-    return x if dtype is None else cast(x, dtype)
+    if dtype is not None:
+        return cast(x, dtype)
+    if ufunc.nin != 2 or ufunc.nout != 1 or ufunc in (np.add, np.multiply):
+        return x
+    first, _, result = ufunc.resolve_dtypes((x.dtype, x.dtype, None))
+    return cast(x, first) if first == result else x
 
 
 def _reduce(ufunc: np.ufunc, array: Any, axis: Axis = 0, dtype: Any = None, keepdims: bool = False,
