@@ -396,6 +396,9 @@ if np.linalg.lstsq in FUNCTIONS:
     case(np.polyfit, V, W, 1, w=POSITIVE[0, :1] * np.ones(4))
     case(np.polyfit, V, W, 1, cov=True)
     case(np.polyfit, V, W, 1, cov="unscaled")
+case(np.polynomial.polynomial.polyval2d, V, W, M)
+case(np.polynomial.polynomial.polyval2d, SCALAR, 0.5, CUBE)
+case(np.polynomial.polynomial.polygrid2d, V, W[:2], M)
 case(np.vander, V)
 case(np.vander, V, 3, increasing=True)
 case(np.vander, COMPLEX[0], 2)
@@ -1123,6 +1126,7 @@ REFUSED = {
     **dict.fromkeys(["save", "savetxt", "savez", "savez_compressed"], FILES),
     **dict.fromkeys(["busday_count", "busday_offset", "is_busday", "datetime_as_string"], DATES),
     **dict.fromkeys(["require", "frombuffer", "fromfile", "fromfunction", "fromiter", "fromstring", "genfromtxt",
+                     "eye", "full", "identity", "ones", "tri",
                      "loadtxt"], MAKERS),
 }  # fmt: skip
 """NumPy's functions that refuse traced arrays, and why."""

@@ -16,7 +16,7 @@ from chainrule.tracing.functions.common import as_traced, implements
 from chainrule.tracing.origin import at
 
 
-def _edges(x: Any, bins: Any, range: Any, weights: Any) -> Any:
+def _edges(x: Any, bins: Any, range: Any, weights: Any = None) -> Any:
     """Return the edges of the bins, which follow the smallest and the largest number where no range is given."""
     if isinstance(bins, str):
         value = x._look() if isinstance(x, TracedArray) else x
@@ -37,7 +37,7 @@ def _edges(x: Any, bins: Any, range: Any, weights: Any) -> Any:
     if low == high:
         low, high = low - 0.5, high + 0.5
     dtype = np.result_type(*(part.dtype if hasattr(part, "dtype") else part for part in (low, high, x)))
-    edges = np.linspace(low, high, count + 1)
+    edges: Any = np.linspace(low, high, count + 1)
     dtype = dtype if dtype.kind in "fc" else np.dtype(float)
     return cast(edges, dtype) if isinstance(edges, TracedArray) else edges.astype(dtype)
 
@@ -101,9 +101,9 @@ def _histogramdd(sample: Any, bins: Any = 10, range: Any = None, density: Any = 
     if density:
         total = np.sum(counts)
         for axis, edge in enumerate(edges):
-            counts = counts / np.reshape(
-                np.diff(edge).astype(float), [-1 if k == axis else 1 for k, _ in enumerate(edges)]
-            )
+            shape = [1] * len(edges)
+            shape[axis] = -1
+            counts = counts / np.reshape(np.diff(edge).astype(float), shape)
         counts = counts / total
     return counts, edges
 

@@ -28,6 +28,35 @@ def _polyval(p: Any, x: Any) -> Any:
     return y
 
 
+def _series(c: Any, *points: Any) -> Any:
+    """Evaluate a polynomial in as many variables as there are points, its coefficients along the first axes of c."""
+    if not points:
+        return c
+    x, *rest = points
+    total: Any = 0.0
+    for k in range(len(c))[::-1]:
+        total = total * x + _series(c[k], *rest)
+    return total
+
+
+def _placed(c: Any, shape: tuple[int, ...]) -> Any:
+    return np.reshape(c, (*np.shape(c), *[1] * len(shape)))
+
+
+@implements(np.polynomial.polynomial.polyval2d)
+def _polyval2d(x: Any, y: Any, c: Any) -> Any:
+    like = newest((x, y, c))
+    x, y, c = (traced(like, stacked(part)) for part in (x, y, c))
+    return _series(_placed(c, x.shape), x, y)
+
+
+@implements(np.polynomial.polynomial.polygrid2d)
+def _polygrid2d(x: Any, y: Any, c: Any) -> Any:
+    like = newest((x, y, c))
+    x, y, c = (traced(like, stacked(part)) for part in (x, y, c))
+    return _series(_placed(c, x.shape + y.shape), _placed(x, y.shape), y)
+
+
 @implements(np.poly)
 def _poly(seq_of_zeros: Any) -> Any:
     zeros = np.atleast_1d(as_traced(stacked(seq_of_zeros)))
