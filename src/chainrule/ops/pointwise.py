@@ -210,10 +210,14 @@ where = pointwise(
     source="np.where",
     dtypes=SMOOTH,
 )
-maximum = pointwise("maximum", np.maximum, lambda y, a, b: _share(a, b, y), lambda y, a, b: _share(b, a, y))
-minimum = pointwise("minimum", np.minimum, lambda y, a, b: _share(a, b, y), lambda y, a, b: _share(b, a, y))
-fmax = pointwise("fmax", np.fmax, lambda y, a, b: _share(a, b, y), lambda y, a, b: _share(b, a, y))
-fmin = pointwise("fmin", np.fmin, lambda y, a, b: _share(a, b, y), lambda y, a, b: _share(b, a, y))
+maximum = pointwise(
+    "maximum", np.maximum, lambda y, a, b: _share(a, b, y), lambda y, a, b: _share(b, a, y), dtypes=SMOOTH
+)
+minimum = pointwise(
+    "minimum", np.minimum, lambda y, a, b: _share(a, b, y), lambda y, a, b: _share(b, a, y), dtypes=SMOOTH
+)
+fmax = pointwise("fmax", np.fmax, lambda y, a, b: _share(a, b, y), lambda y, a, b: _share(b, a, y), dtypes=SMOOTH)
+fmin = pointwise("fmin", np.fmin, lambda y, a, b: _share(a, b, y), lambda y, a, b: _share(b, a, y), dtypes=SMOOTH)
 
 
 def _share(a: Node, b: Node, y: Node) -> Node:
@@ -234,7 +238,7 @@ sign = pointwise("sign", np.sign, _turn, domain=[AWAY], dtypes=SMOOTH)
 floor = pointwise("floor", np.floor, None)
 ceil = pointwise("ceil", np.ceil, None)
 trunc = pointwise("trunc", np.trunc, None)
-rint = pointwise("rint", np.rint, None)
+rint = pointwise("rint", np.rint, None, dtypes=SMOOTH)
 heaviside = pointwise("heaviside", np.heaviside, None, lambda y, x, h: where(x.equals(0), 1.0, 0.0), domain=[AWAY])
 copysign = pointwise(
     "copysign",

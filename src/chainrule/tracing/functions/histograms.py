@@ -37,9 +37,7 @@ def _edges(x: Any, bins: Any, range: Any, weights: Any = None) -> Any:
     if low == high:
         low, high = low - 0.5, high + 0.5
     dtype = np.result_type(*(part.dtype if hasattr(part, "dtype") else part for part in (low, high, x)))
-    edges: Any = np.linspace(low, high, count + 1)
-    dtype = dtype if dtype.kind in "fc" else np.dtype(float)
-    return cast(edges, dtype) if isinstance(edges, TracedArray) else edges.astype(dtype)
+    return np.linspace(low, high, count + 1).astype(dtype if dtype.kind in "fc" else float)
 
 
 def _bins(x: Any, edges: Any) -> Any:
