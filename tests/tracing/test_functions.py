@@ -1114,6 +1114,35 @@ def test_ufuncs_keep_numpys_dtype(ufunc):
             check_values(seen[0], expected)
 
 
+SHAPES = {
+    "no axes": ZERO_D,
+    "a scalar": SCALAR,
+    "empty": np.zeros(0),
+    "no rows": EMPTY,
+    "one": ONE,
+    "no columns": EMPTY.T,
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("function", [f for f in FUNCTIONS if not isinstance(f, np.ufunc)], ids=name_of)
+def test_arrays_without_axes_or_elements(function, shape):
+    """Wherever NumPy takes them as the only argument."""
+    x = SHAPES[shape]
+    if function in (np.histogramdd, np.polyder, np.i0, np.poly):  # nested results; vectors only; of other modules
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            expected = function(x)
+        except Exception:
+            return
+        seen = []
+        cr.linearize(lambda t: (seen.append(function(t)), t)[1], x)
+        if expected is not None and not isinstance(expected, type):
+            check_values(seen[0], expected)
+
+
 TEXT = "text, which has no derivative"
 FILES = "the numbers would leave the program"
 RECORDS = "records, whose fields are no numbers"

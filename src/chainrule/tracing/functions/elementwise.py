@@ -12,7 +12,7 @@ import scipy.special
 from chainrule.ir import Op
 from chainrule.ops.pointwise import imag, real, where
 from chainrule.tracing.array import TracedArray, TracedNumber, cast, holds_traced, newest, record, stacked, traced
-from chainrule.tracing.functions.common import as_traced, implements
+from chainrule.tracing.functions.common import as_array, as_traced, implements
 
 
 @implements(np.where)
@@ -66,6 +66,8 @@ def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max:
     a_min, a_max = (None if bound is np._NoValue else bound for bound in (a_min, a_max))
     low = a_min if a_min is not None else min if min is not np._NoValue else None
     high = a_max if a_max is not None else max if max is not np._NoValue else None
+    if low is None and high is None:
+        return np.copy(a) if np.ndim(a) else a[()]
     result = a if low is None else np.maximum(a, low)
     return result if high is None else np.minimum(result, high)
 
@@ -99,7 +101,7 @@ def _real(val: Any) -> Any:
 
 @implements(np.imag)
 def _imag(val: Any) -> Any:
-    return _part(imag, val) if val.dtype.kind == "c" else np.zeros_like(val)
+    return _part(imag, val) if val.dtype.kind == "c" else np.zeros_like(val)[() if val.is_scalar else ...]
 
 
 @implements(np.angle)
@@ -124,9 +126,9 @@ def _nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, n
         (x == -np.inf, limits.min if neginf is None else neginf),
     ):
         y = np.where(found, cast(value, x.dtype) if isinstance(value, TracedArray) else x.dtype.type(value), y)
-    if not copy:
+    if not copy and not x.is_scalar:
         x[...] = y
-    return y
+    return y[()]
 
 
 @implements(np.sinc)
@@ -138,7 +140,7 @@ def _sinc(x: Any) -> Any:
     safe = np.where(near, t.dtype.type(1), t)
     u = t * t
     series = 1 - u / 6 * (1 - u / 20 * (1 - u / 42 * (1 - u / 72 * (1 - u / 110))))
-    return np.where(near, series, np.sin(safe) / safe)
+    return np.where(near, series, np.sin(safe) / safe)[()]
 
 
 @implements(np.isclose)
@@ -171,7 +173,7 @@ def _array_equiv(a1: Any, a2: Any) -> bool:
 
 @implements(np.real_if_close)
 def _real_if_close(a: Any, tol: float = 100) -> Any:
-    x = as_traced(a)
+    x = as_array(as_traced(a))
     if x.dtype.kind != "c":
         return x
     bound = tol * np.finfo(x.dtype).eps if tol > 1 else tol

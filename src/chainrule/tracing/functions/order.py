@@ -20,7 +20,7 @@ from chainrule.tracing.origin import at
 
 @implements(np.argsort)
 def _argsort(a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
-    if axis is None:
+    if axis is None or (not a.ndim and axis in (0, -1)):
         a, axis = np.ravel(a), 0
     return record(reduction.argsort, a, axis=axis_of(axis, a.ndim))
 

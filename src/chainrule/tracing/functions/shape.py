@@ -13,7 +13,7 @@ from chainrule.errors import AxisError, ShapeError, UnsupportedError
 from chainrule.ops import structural
 from chainrule.ops.structural import broadcast_to, embed, gather, reshape
 from chainrule.tracing.array import FUNCTIONS, TracedArray, cast, newest, permuted, record, stacked, traced
-from chainrule.tracing.functions.common import ALL, Axis, as_traced, axes_of, axis_of, implements, listed_axes
+from chainrule.tracing.functions.common import ALL, Axis, as_array, as_traced, axes_of, axis_of, implements, listed_axes
 from chainrule.tracing.origin import at
 
 
@@ -93,7 +93,7 @@ def _broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
 @implements(np.broadcast_arrays)
 def _broadcast_arrays(*args: Any, subok: bool = False) -> Any:
     shape = np.broadcast_shapes(*(np.shape(arg) for arg in args))
-    return tuple(np.broadcast_to(arg, shape) for arg in args)
+    return tuple(as_array(_broadcast_to(as_traced(arg, *args), shape)) for arg in args)
 
 
 def _at_least(count: int, place: Callable[[int], tuple[Any, ...]]) -> Callable[..., Any]:
@@ -309,6 +309,8 @@ def _resize(a: Any, new_shape: Any) -> Any:
 @implements(np.trim_zeros)
 def _trim_zeros(filt: Any, trim: str = "fb", axis: Axis = None) -> Any:
     x = as_traced(filt)
+    if not x.ndim:
+        return x
     places = np.argwhere(x != 0)
     key = [ALL] * x.ndim
     for k in axes_of(axis, x.ndim):
@@ -371,9 +373,14 @@ FUNCTIONS[np.linalg.trace] = lambda x, /, *, offset=0, dtype=None: np.trace(x, o
 
 @implements(np.tril)
 def _tril(m: Any, k: int = 0) -> Any:
-    return np.where(np.tri(m.shape[-2], m.shape[-1], k, dtype=bool), m, m.dtype.type(0))
+    return np.where(_below(m, k), m, m.dtype.type(0))
+
+
+def _below(m: Any, k: int) -> Any:
+    """Return where a matrix has its lower triangle; a vector is every row of a square one."""
+    return np.tri(m.shape[-2] if m.ndim > 1 else m.shape[0], m.shape[-1], k, dtype=bool)
 
 
 @implements(np.triu)
 def _triu(m: Any, k: int = 0) -> Any:
-    return np.where(np.tri(m.shape[-2], m.shape[-1], k - 1, dtype=bool), m.dtype.type(0), m)
+    return np.where(_below(m, k - 1), m.dtype.type(0), m)

@@ -97,6 +97,9 @@ def _quantile(a: Any, q: Any, axis: Axis = None, overwrite_input: bool = False, 
     if weights is not None:
         return _weighted_quantile(a, q, axis, method, keepdims, weights, skip)
     rows, rest, sizes = _sorted_rows(a, axis, q)
+    if not len(rows):
+        kept = keepdims is not np._NoValue and bool(keepdims)
+        return np.full((*np.shape(q), *(sizes if kept else rest)), np.nan, rows.dtype)[()]
     rows = np.sort(rows, 0)
     missing = np.isnan(rows)
     shape = np.shape(q)
@@ -221,7 +224,7 @@ def _cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: i
         weights = aweights if weights is None else weights * aweights
     if weights is None:
         centered = x - np.mean(x, axis=1, keepdims=True)
-        return np.squeeze(centered @ np.conj(centered.T) / (x.shape[1] - ddof))
+        return np.squeeze(centered @ np.conj(centered.T) / x.real.dtype.type(max(x.shape[1] - ddof, 0)))
     total = np.sum(weights)
     centered = x - np.sum(x * weights, axis=1, keepdims=True) / total
     lost = 0.0 if not ddof else ddof if aweights is None else ddof * np.sum(weights * aweights) / total
