@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 PYTEST_FLAGS ?= -n auto
 
-.PHONY: demo test check bench format wheel clean
+.PHONY: demo test check bench coverage format wheel clean
 
 demo: $(STAMP)-learn ## the example explained, then a network trained on handwritten digits by each optimizer
 	$(BIN)/chainrule explain "(a+b)*(b+1)" a=2 b=1
@@ -23,6 +23,9 @@ check: $(STAMP)-check ## format, lint, types
 
 bench: $(STAMP)-bench ## time compiled derivatives next to those of other libraries (about half an hour)
 	$(BIN)/python -m benchmarks.run $(BENCH_FLAGS)
+
+coverage: $(STAMP)-test ## run every function of docs/coverage.md in this library, JAX and autograd (some minutes)
+	PYTHONPATH=tests $(BIN)/python -m function_table $(COVERAGE_FLAGS)
 
 format: $(STAMP)-check ## put the source into shape
 	$(BIN)/ruff format .

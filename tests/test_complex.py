@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,9 @@ import pytest
 
 import chainrule as cr
 from chainrule.errors import DtypeError, NotDifferentiableError
+from chainrule.ir import REGISTRY
+from chainrule.tracing import TracedArray, record
+from chainrule.types import Spec
 
 MODES = ("forward", "reverse", "eliminate")
 Z = np.array([1 + 2j, -0.5 + 0.3j, 0.7 - 1.1j])
@@ -252,3 +257,143 @@ def test_jacobian_of_real_results_has_the_convention_of_grad(mode: str) -> None:
     by_abs, by_square = cr.jacobian(lambda z: (np.abs(z), z * z), mode=mode)(Z[0])
     np.testing.assert_allclose(by_abs, np.conj(Z[0]) / np.abs(Z[0]), rtol=1e-14)
     np.testing.assert_allclose(by_square, 2 * Z[0], rtol=1e-14)
+
+
+# -- every op -----------------------------------------------------------------------------------------------
+
+
+def complexified(value: Any, rng: np.random.Generator) -> Any:
+    if np.asarray(value).dtype.kind != "f":
+        return value
+    return (value + 0.3j * rng.uniform(0.2, 1.0, np.shape(value)) * rng.choice([-1, 1], np.shape(value)))[()]
+
+
+def every_op() -> list[Any]:
+    """Return one complex sample of each op that takes complex numbers."""
+    found = []
+    for name, op in REGISTRY.items():
+        rng = np.random.default_rng(3)
+        if "D" not in op.dtypes or op.samples is None or name == "stop_gradient":
+            continue
+        for values, params in op.samples(rng):
+            sizes = [np.size(v) for v in values if np.asarray(v).dtype.kind == "f"]
+            several = isinstance(op.infer(*map(Spec.of, map(np.asarray, values)), **params), tuple)
+            if sizes and min(sizes) > 1 and not several:  # those of several results have tests of their own
+                args = [complexified(np.asarray(v), rng) for v in values]
+                if name == "cholesky":  # a Hermitian matrix
+                    args = [args[0] @ np.conj(np.swapaxes(args[0], -1, -2))]
+                found.append(pytest.param(op, args, params, id=name))
+                break
+    return found
+
+
+def real_function(op: Any, args: list[Any], params: dict[str, Any]) -> tuple[Callable[..., Any], list[Any]]:
+    """Return a real function of an op's complex arguments, and these."""
+    places = [k for k, arg in enumerate(args) if np.asarray(arg).dtype.kind == "c"]
+    rng = np.random.default_rng(5)
+    shape = np.shape(op.evaluate(*args, **params))
+    weights = rng.normal(size=shape) + 1j * rng.normal(size=shape)
+
+    def f(*z: Any) -> Any:
+        filled = list(args)
+        for k, each in zip(places, z, strict=True):
+            filled[k] = each
+        if op.name == "cholesky":
+            filled[0] = (filled[0] + np.conj(np.swapaxes(filled[0], -1, -2))) / 2
+        y = record(op, *filled, **params) if any(isinstance(z, TracedArray) for z in filled) else op.evaluate(
+            *filled, **params)  # fmt: skip
+        return np.sum(np.real(weights * y)) + np.sum(np.abs(y) ** 2) / 4
+
+    return f, [args[k] for k in places]
+
+
+@pytest.mark.parametrize(("op", "args", "params"), every_op())
+def test_every_op_of_complex_numbers_in_every_way(op: Any, args: list[Any], params: dict[str, Any]) -> None:
+    """The gradient of a real function against differences; then all other ways against the gradient."""
+    f, zs = real_function(op, args, params)
+    rng = np.random.default_rng(7)
+    tangents = tuple(rng.normal(size=z.shape) + 1j * rng.normal(size=z.shape) for z in zs)
+    where = tuple(range(len(zs)))
+    gradient = cr.grad(f, where)(*zs)
+
+    def paired(bars: Any) -> float:
+        return float(sum(np.real(np.sum(bar * dot)) for bar, dot in zip(bars, tangents, strict=True)))
+
+    def moved(g: Callable[..., Any], h: float) -> Any:
+        return g(*(z + h * dot for z, dot in zip(zs, tangents, strict=True)))
+
+    h = 1e-4
+    slope = (moved(f, -2 * h) - 8 * moved(f, -h) + 8 * moved(f, h) - moved(f, 2 * h)) / (12 * h)
+    assert paired(gradient) == pytest.approx(slope, rel=1e-7, abs=1e-8)
+    assert cr.jvp(f, tuple(zs), tangents)[1] == pytest.approx(paired(gradient), rel=1e-11, abs=1e-12)
+    for mode in MODES:
+        for one, two in zip(cr.jacobian(f, where, mode=mode)(*zs), gradient, strict=True):
+            np.testing.assert_allclose(one, two, rtol=1e-10, atol=1e-11)
+    for one, two in zip(cr.jit(cr.grad(f, where))(*zs), gradient, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-11, atol=1e-12)
+    batch = [np.stack([z, 1.01 * z]) for z in zs]
+    for one, two in zip(cr.vmap(cr.grad(f, where))(*batch), gradient, strict=True):
+        np.testing.assert_allclose(one[0], two, rtol=1e-10, atol=1e-11)
+    second = cr.jvp(cr.grad(f, where), tuple(zs), tangents)[1]
+    rates = zip(*(moved(cr.grad(f, where), k * h) for k in (-2, -1, 1, 2)), strict=True)
+    for one, (a, b, c, d) in zip(second, rates, strict=True):
+        np.testing.assert_allclose(one, (a - 8 * b + 8 * c - d) / (12 * h), rtol=1e-6, atol=1e-6)
+
+
+# -- conventions beside those of other libraries ------------------------------------------------------------
+
+CONVENTIONS: dict[str, tuple[Callable[..., Any], complex, complex]] = {
+    "|z|²": (lambda np, z: np.abs(z) ** 2, 6 - 8j, 6 + 8j),
+    "Re z": (lambda np, z: np.real(z), 1, 1),
+    "Im z": (lambda np, z: np.imag(z), -1j, 1j),
+    "Re z²": (lambda np, z: np.real(z * z), 6 + 8j, 6 - 8j),
+    "|z|": (lambda np, z: np.abs(z), 0.6 - 0.8j, 0.6 + 0.8j),
+    "z²": (lambda np, z: z * z, 6 + 8j, 6 - 8j),
+    "conj z": (lambda np, z: np.conj(z), 1, 1),
+}
+"""Function, the derivative at 3 + 4j here and in JAX and autograd, the one in PyTorch (of a cotangent of 1)."""
+
+
+@pytest.mark.parametrize("name", CONVENTIONS)
+def test_conventions_of_other_libraries(name: str) -> None:
+    """docs/conventions.md has this table."""
+    f, expected, torchs = CONVENTIONS[name]
+    z = 3 + 4j
+    is_real = not np.iscomplexobj(f(np, z))
+    (bar,) = cr.vjp(lambda z: f(np, z), z)[1](1.0 if is_real else 1.0 + 0j)
+    assert bar == pytest.approx(expected)
+    if is_real:
+        assert cr.grad(lambda z: f(np, z))(z) == pytest.approx(expected)
+    elif name == "z²":
+        assert cr.jacobian(lambda z: f(np, z))(z) == pytest.approx(expected)
+    jax = pytest.importorskip("jax")
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_enable_x64", True)
+    one = jax.numpy.asarray(1.0 if is_real else 1.0 + 0j)
+    assert complex(jax.vjp(lambda z: f(jax.numpy, z), jax.numpy.asarray(z))[1](one)[0]) == pytest.approx(expected)
+    autograd = pytest.importorskip("autograd")
+    pull, _ = autograd.make_vjp(lambda z: f(importlib.import_module("autograd.numpy"), z))(z)
+    assert pull(1.0 if is_real else 1.0 + 0j) == pytest.approx(expected)
+    row = f"| `{name}` | "
+    page = (Path(__file__).parents[1] / "docs" / "conventions.md").read_text(encoding="utf-8")
+    shown = [number_text(part) for part in (expected, torchs)]
+    assert f"{row}{shown[0]} | {shown[0]} | {shown[0]} | {shown[1]} |" in page
+
+
+@pytest.mark.parametrize("name", CONVENTIONS)
+def test_conventions_of_torch(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    f, _, expected = CONVENTIONS[name]
+    z = torch.tensor(3 + 4j, dtype=torch.complex128, requires_grad=True)
+    y = f(torch, z)
+    y.backward(torch.ones_like(y))
+    assert z.grad.item() == pytest.approx(expected)
+
+
+def number_text(z: complex) -> str:
+    z = complex(z)
+    if not z.imag:
+        return f"{z.real:g}"
+    size = "" if abs(z.imag) == 1 else f"{abs(z.imag):g}"
+    sign = "−" if z.imag < 0 else ""
+    return f"{sign}{size}i" if not z.real else f"{z.real:g} {'−' if z.imag < 0 else '+'} {size}i"

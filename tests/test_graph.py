@@ -663,3 +663,32 @@ def test_broken_json(change: Any, message: str) -> None:
 def test_no_json(text: str) -> None:
     with pytest.raises(GraphError, match="no graph"):
         Graph.from_json(text)
+
+
+@pytest.mark.parametrize(
+    "count",
+    [
+        lambda x, k: np.sum(x[:k]),
+        lambda x, k: np.sum(x[: k // 2 + 1]),
+        lambda x, k: sum(x[i] for i in range(k)),
+        lambda x, k: np.sum(x * np.arange(k + 1)),
+        lambda x, k: np.sum(x) * np.zeros(k).sum() + np.sum(np.linspace(x[0], x[1], k)),
+        lambda x, k: np.sum(np.eye(k)[0] * x[0]),
+        lambda x, k: x[k],
+        lambda x, k: np.sum(np.reshape(x, (k, -1))) if k == 3 else np.sum(np.roll(x, k)),
+    ],
+)
+def test_integers_that_count_stay_integers(count) -> None:
+    x = np.array([1.0, 2.0, 3.0])
+    g = cr.trace(count, x, 2)
+    assert [node.name for node in g.inputs] == ["x"]
+    assert g.outputs[0].value == pytest.approx(count(x, 2))
+    assert "x" in str(cr.explain(count, x, 2))
+
+
+def test_an_integer_that_counts_leaves_the_others_as_numbers() -> None:
+    g = cr.trace(lambda x, k, c: c * np.sum(x[:k]) + k, np.array([1.0, 2.0]), 1, 3)
+    assert [node.name for node in g.inputs] == ["x", "c"]
+    assert g.outputs[0].value == 4.0
+    with pytest.raises(cr.ChainruleError, match="k counts as a real number where its derivative is asked"):
+        cr.grad(lambda x, k: np.sum(x[:k]), (0, 1))(np.array([1.0, 2.0]), 1)

@@ -34,8 +34,9 @@ def trace(f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Graph:
     """Run a function once and return the graph of what it did.
 
     Every real or complex number and every floating-point array among the positional arguments, also inside
-    lists, dicts and other structures, is an input. Python and NumPy integers count as float64. Anything else
-    (strings, arrays of integers, None) and keyword arguments reach the function as they are.
+    lists, dicts and other structures, is an input. Python and NumPy integers count as float64, except where the
+    function needs an integer (``x[:k]``, ``range(k)``, ``np.zeros(k)``): then it is run again with that argument as it
+    is. Anything else (strings, arrays of integers, None) and keyword arguments reach the function as they are.
 
     Args:
         f: Function of arrays.

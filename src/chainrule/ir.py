@@ -329,6 +329,7 @@ class Builder:
         self.names: dict[str, int] = {}
         self.guards: dict[Node, Any] = {}
         self.refused: tuple[str, Origin | None] | None = None
+        self.counted: list[Node] = []  # needed as plain numbers, as an index or a length is
         self.captured: dict[int, tuple[Any, Node, bytes | None]] = {}
         self.memo: dict[Any, Any] = {}
 

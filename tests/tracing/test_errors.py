@@ -119,20 +119,24 @@ def test_shape_errors_are_value_errors_and_index_errors_index_errors():
 
 
 def test_functions_without_a_rule():
-    assert message(lambda a: np.histogram(a)[0], A).startswith("np.histogram has no rule for traced arrays")
+    assert message(lambda a: np.savetxt("x", a), A).startswith("np.savetxt has no rule for traced arrays")
     assert message(lambda a: np.save("x", a), A).startswith("np.save has no rule for traced arrays")
 
 
 def test_ufuncs_without_a_rule():
     assert message(lambda a: scipy.special.wofz(a), A).startswith("scipy.special.wofz has no rule for traced arrays")
-    assert message(lambda a: np.hypot.reduce(a), A).startswith("np.hypot.reduce has no rule for traced arrays")
-    assert message(lambda a: np.hypot.accumulate(a), A).startswith("np.hypot.accumulate has no rule for traced arrays")
 
 
 def test_options_without_a_rule():
-    assert message(lambda a: np.quantile(a, 0.5, method="hazen"), A).startswith("np.quantile: method='hazen'")
+    assert message(lambda a: np.quantile(a, 0.5, method="x"), A).startswith(
+        "np.quantile: no method 'x'; there are linear"
+    )
+    assert message(lambda a: np.pad(a, 1, lambda *_: None), A).startswith(
+        "np.pad: a function as mode writes into plain"
+    )
+    assert message(lambda a: np.pad(a, 1, "edge", constant_values=1), A).startswith("np.pad: mode 'edge'")
     assert message(lambda a: np.reshape(a, -1, order="Z"), A).startswith("np.reshape: order='Z'")
-    assert message(lambda a: np.gradient(a, edge_order=2)[0], A).startswith("np.gradient: edge_order=2")
+    assert message(lambda a: np.gradient(a, edge_order=3)[0], A).startswith("np.gradient: edge_order must be 1 or 2")
 
 
 def test_an_operation_without_derivative():

@@ -9,6 +9,7 @@ import warnings
 
 import numpy as np
 import pytest
+from numpy.testing.overrides import get_overridable_numpy_array_functions, get_overridable_numpy_ufuncs
 
 import chainrule as cr
 from chainrule import tree
@@ -321,6 +322,151 @@ case(np.choose, INTEGERS, [V[:3], W[:3], 2.0])
 case(np.choose, np.array([4, -1, 1]), [V[:3], W[:3]], mode="wrap")
 case(np.choose, np.array([4, -1, 1]), [V[:3], W[:3]], mode="clip")
 
+# what NumPy has besides
+for f in (np.isreal, np.iscomplex, np.real_if_close, np.nan_to_num):
+    case(f, COMPLEX)
+    case(f, M)
+case(np.nan_to_num, np.array([1j * np.inf, complex(np.nan, 1.0)]))
+for f in (np.isposinf, np.isneginf):
+    case(f, np.array([np.inf, 1.0, -np.inf, np.nan]))
+case(np.array_equiv, V, V[None] + 0)
+case(np.array_equiv, V, M)
+for f in (np.emath.sqrt, np.emath.log, np.emath.log2, np.emath.log10):
+    case(f, POSITIVE)
+    case(f, V)
+for f in (np.emath.arccos, np.emath.arcsin, np.emath.arctanh):
+    case(f, V / 3)
+    case(f, 2.5 * np.ones(2))
+case(np.emath.logn, SCALAR, POSITIVE)
+case(np.emath.logn, 2, V)
+case(np.emath.power, V, 2)
+case(np.emath.power, V, SCALAR)
+case(np.logspace, SCALAR, 2.0, 5)
+case(np.logspace, SCALAR, V, 3, endpoint=False, base=2.0, axis=-1)
+case(np.logspace, 0.0, SCALAR, 4, dtype=np.float32)
+case(np.geomspace, SCALAR, 2.0, 5)
+case(np.geomspace, -SCALAR, -2.0, 4, endpoint=False)
+case(np.geomspace, POSITIVE, 3.0, 3, axis=1)
+case(np.geomspace, COMPLEX[0, 0], 1j * SCALAR, 4)
+case(np.diag_indices_from, SQUARE)
+case(np.tril_indices_from, M, 1)
+case(np.triu_indices_from, M)
+case(np.rollaxis, CUBE, 2)
+case(np.rollaxis, CUBE, 0, 3)
+case(np.apply_over_axes, np.sum, CUBE, [0, 2])
+case(np.apply_over_axes, np.max, M, 1)
+case(np.lib.stride_tricks.sliding_window_view, V, 2)
+case(np.lib.stride_tricks.sliding_window_view, CUBE, (2, 1), axis=(1, 2))
+case(np.lib.stride_tricks.sliding_window_view, M, (1, 2))
+for options in ({"mode": "linear_ramp"}, {"mode": "linear_ramp", "end_values": ((1.0, 2.0), (SCALAR, 0.5))},
+                {"mode": "mean"}, {"mode": "mean", "stat_length": 2}, {"mode": "maximum"}, {"mode": "minimum"},
+                {"mode": "median", "stat_length": ((1, 2), (2, 3))}, {"mode": "empty"}, {"mode": "reflect"},
+                {"mode": "reflect", "reflect_type": "odd"}, {"mode": "symmetric", "reflect_type": "odd"},
+                {"mode": "constant", "constant_values": ((1.0, 2.0), (3.0, SCALAR))}):  # fmt: skip
+    if options["mode"] != "empty":
+        case(np.pad, M, ((2, 1), (0, 3)), **options)
+        case(np.pad, CUBE, 0, "mean")
+case(np.pad, M, {-1: (1, 2)})
+case(np.pad, COMPLEX, 1, "linear_ramp")
+case(np.gradient, V, edge_order=2)
+case(np.gradient, V, np.array([0.0, 1.0, 1.5, 3.0]), edge_order=2)
+case(np.gradient, SQUARE, SCALAR, V[:3].cumsum(), edge_order=2)
+case(np.poly, V)
+case(np.poly, COMPLEX[0])
+case(np.roots, np.array([1.0, -3.5, 3.4, -0.9]))
+case(np.roots, np.array([1.0, 0.5, 2.0]))
+case(np.roots, COMPLEX[0])
+case(np.roots, np.array([2.0]))
+for f in (np.polyadd, np.polysub, np.polymul):
+    case(f, V, M[0])
+    case(f, [1.0, 2.0], V)
+    case(f, COMPLEX[0], V)
+case(np.polydiv, V, POSITIVE[0, :2])
+case(np.polydiv, POSITIVE[0, :2], V)
+case(np.polydiv, V, COMPLEX[0])
+case(np.polydiv, V, 2.0)
+case(np.polyder, V)
+case(np.polyder, V, 3)
+case(np.polyint, V)
+case(np.polyint, V, 2, SCALAR)
+case(np.polyint, V, 2, [1.0, SCALAR])
+if np.linalg.lstsq in FUNCTIONS:
+    case(np.polyfit, V, W, 2)
+    case(np.polyfit, V, np.stack([W, V]).T, 1)
+    case(np.polyfit, V, W, 1, w=POSITIVE[0, :1] * np.ones(4))
+    case(np.polyfit, V, W, 1, cov=True)
+    case(np.polyfit, V, W, 1, cov="unscaled")
+case(np.polynomial.polynomial.polyval2d, V, W, M)
+case(np.polynomial.polynomial.polyval2d, SCALAR, 0.5, CUBE)
+case(np.polynomial.polynomial.polygrid2d, V, W[:2], M)
+case(np.vander, V)
+case(np.vander, V, 3, increasing=True)
+case(np.vander, COMPLEX[0], 2)
+for method in (
+    "linear",
+    "weibull",
+    "hazen",
+    "interpolated_inverted_cdf",
+    "median_unbiased",
+    "normal_unbiased",
+    "lower",
+    "higher",
+    "nearest",
+    "midpoint",
+    "inverted_cdf",
+    "averaged_inverted_cdf",
+    "closest_observation",
+):
+    for q in (0.3, 0.5, 1.0, 0.0, 0.125, [0.25, 0.75]):
+        case(np.quantile, V, q, method=method)
+        case(np.nanquantile, HOLES, q, axis=0, method=method)
+    case(np.percentile, M, [10, 55], axis=1, method=method, keepdims=True)
+case(np.quantile, V, 0.4, method="inverted_cdf", weights=np.array([1.0, 2.0, 0.5, 3.0]))
+case(np.quantile, M, [0.2, 0.7], axis=1, method="inverted_cdf", weights=POSITIVE)
+case(np.percentile, M, 20, axis=0, method="inverted_cdf", weights=POSITIVE[:, 0], keepdims=True)
+case(np.nanquantile, HOLES, 0.4, axis=1, method="inverted_cdf", weights=POSITIVE)
+for f, q in ((np.nanmedian, ()), (np.nanpercentile, (30,)), (np.nanquantile, ([0.2, 0.9],))):
+    case(f, HOLES, *q)
+    case(f, HOLES, *q, axis=0)
+    case(f, HOLES, *q, axis=1, keepdims=True)
+case(np.nanmedian, SINGLE)
+case(np.nanpercentile, SINGLE, 30)
+case(np.cov, SINGLE)
+case(np.cov, M, aweights=POSITIVE[0])
+case(np.cov, M, fweights=[1, 2, 3], ddof=1)
+case(np.cov, M, fweights=[1, 2, 3], aweights=POSITIVE[0], bias=True)
+case(np.cov, COMPLEX)
+case(np.corrcoef, COMPLEX)
+case(np.corrcoef, M, rowvar=False)
+case(np.histogram, V)
+case(np.histogram, V, 3, weights=W)
+case(np.histogram, V, np.array([-1.0, 0.0, 0.5]), density=True)
+case(np.histogram, V, 4, (-1.0, 1.0), density=True, weights=np.abs(W))
+case(np.histogram, V, "auto")
+case(np.histogram, SINGLE, 2)
+case(np.histogram_bin_edges, V, 3)
+case(np.histogram_bin_edges, V, 3, (0.0, 1.0))
+case(np.histogram2d, V, W, 2)
+case(np.histogram2d, V, W, (2, 3), weights=np.abs(V), density=True)
+case(np.histogram2d, V, W, [np.array([-1.0, 0.0, 1.0]), 2])
+for x in (V, M, SINGLE):
+    case(np.unique, x)
+    case(np.unique, x, return_index=True, return_inverse=True, return_counts=True)
+case(np.unique_values, SCALAR)
+case(np.sort_complex, COMPLEX[0])
+case(np.sort_complex, V)
+case(np.lexsort, (V, W))
+case(np.lexsort, M)
+for f in (np.nanargmax, np.nanargmin):
+    case(f, HOLES)
+    case(f, HOLES, axis=1, keepdims=True)
+case(np.einsum, M, [0, 1], N, [2, 1], [2, 0])
+case(np.einsum, CUBE, [Ellipsis, 0], V[:2], [0])
+case(np.einsum, SQUARE, [0, 0])
+case(np.einsum, "ij,jk", M, SQUARE, optimize=True)
+case(np.einsum, "ij->i", SINGLE[None], dtype=np.float64)
+case(np.einsum_path, "ij,jk,k", M, SQUARE, V[:3])
+
 case(np.zeros_like, M, dtype=np.float32)
 case(np.ones_like, M, shape=(2,))
 case(np.full_like, M, 2.0)
@@ -445,6 +591,19 @@ case(np.add.reduceat, V, [0, 2, 1])
 case(np.multiply.reduceat, M, [0, 1, 2], axis=1)
 case(np.add.outer, V, M)
 case(np.power.outer, POSITIVE, V)
+for f in (np.subtract, np.divide, np.hypot, np.fmax, np.fmin, np.logaddexp2, np.logical_xor):
+    case(f.reduce, POSITIVE, axis=1)
+    case(f.reduce, POSITIVE, axis=0, keepdims=True)
+    case(f.accumulate, POSITIVE, 1)
+for f in (np.hypot, np.logaddexp, np.fmax, np.logaddexp2):
+    case(f.reduce, POSITIVE, axis=(0, 1), initial=0.5)
+    case(f.reduce, M, axis=1, initial=1.5, where=MASK)
+case(np.hypot.reduce, EMPTY, axis=0)
+case(np.hypot.reduce, M, axis=0, where=MASK)
+case(np.subtract.reduce, M, axis=0, initial=2.0)
+case(np.subtract.reduce, SINGLE, dtype=np.float64)
+case(np.subtract.reduceat, V, [0, 3, 1])
+case(np.hypot.outer, V, W)
 case(np.subtract.outer, V, [1.0, 2.0])
 
 # options of ufuncs
@@ -502,12 +661,17 @@ def split(args, kwargs):
     return [leaves[k] for k in chosen], call
 
 
+def like(t, x):
+    """Return a traced array of x's kind and numbers."""
+    return np.asarray(x, like=t)[...] if np.ndim(x) or isinstance(x, np.ndarray) else np.asarray(x, like=t)[()]
+
+
 def parts_of(result):
     """Return the arrays of a result, of NumPy or traced."""
     return list(result) if isinstance(result, list | tuple) else [result]
 
 
-def check_values(found, expected):
+def check_values(found, expected, low=False):
     assert type(found) is type(expected) or isinstance(found, TracedArray)
     for one, two in zip(parts_of(found), parts_of(expected), strict=True):
         value = one.value if isinstance(one, TracedArray) else one
@@ -515,7 +679,7 @@ def check_values(found, expected):
         if isinstance(two, np.ndarray | np.generic):
             assert value.dtype == two.dtype
             assert value.shape == two.shape
-            tolerance = 1e-5 if value.dtype in (np.float32, np.complex64) else 1e-11
+            tolerance = 1e-5 if low or value.dtype in (np.float32, np.complex64) else 1e-11
             np.testing.assert_allclose(value, two, rtol=tolerance, atol=tolerance * 1e-1)
         else:
             assert value == two
@@ -611,6 +775,31 @@ def test_integers_are_promoted_as_numpy_does(function, args, kwargs, dtype):
         check_values(seen[0], run(*values))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.complex128, np.int64])
+@pytest.mark.parametrize(
+    ("function", "args", "kwargs"), CASES, ids=[f"{name_of(f)}-{k}" for k, (f, _, _) in enumerate(CASES)]
+)
+def test_value_and_dtype_of_other_numbers(function, args, kwargs, dtype):
+    """As NumPy's, wherever NumPy takes numbers of this kind."""
+    values, call = split(args, kwargs)
+    if not values or (function is np.argsort and dtype is np.int64):  # the order of ties is NumPy's own choice
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if dtype is np.int64 and not all(np.all(np.isfinite(x)) for x in values):
+            return
+        others = [(3 * x if dtype is np.int64 else x).astype(dtype)[()] for x in map(np.asarray, values)]
+        try:
+            expected = call(function, *others)
+        except Exception:
+            return
+        if dtype is np.int64 and not all(np.all(np.isfinite(part)) for part in smooth(expected)):
+            return
+        seen = []
+        cr.linearize(lambda t: (seen.append(call(function, *[like(t, x) for x in others])), t)[1], 1.0)
+        check_values(seen[0], expected, low=dtype is np.float32)
+
+
 @pytest.mark.parametrize(
     ("function", "args", "kwargs"), WRITERS, ids=[f"{name_of(f)}-{k}" for k, (f, _, _) in enumerate(WRITERS)]
 )
@@ -645,8 +834,8 @@ def test_a_plain_array_is_not_written_into(function):
 
 
 def test_every_function_with_a_rule_has_a_case():
-    called = {function for function, *_ in [*CASES, *WRITERS, *SYMMETRIC]}
-    exempt = {np.empty_like, np.shares_memory, np.may_share_memory}
+    called = {function for function, *_ in [*CASES, *WRITERS, *SYMMETRIC]} | INDEX_FUNCTIONS
+    exempt = {np.i0, np.polyfit, np.empty_like, np.shares_memory, np.may_share_memory}
     elsewhere = ("numpy.linalg", "numpy.fft")  # tests/tracing/test_linalg.py
     missing = [name_of(f) for f in FUNCTIONS if f not in called and f not in exempt
                and getattr(f, "__module__", "") not in elsewhere]  # fmt: skip
@@ -790,6 +979,86 @@ def test_creation_from_traced_values():
     check(None, (V, SCALAR), {}, run)
 
 
+def tied(x):
+    return np.concatenate([x, x[:2], x[3:]])
+
+
+TIES = {
+    "unique": lambda x: np.unique(tied(x), True, True, True),
+    "unique of NaN": lambda x: np.nan_to_num(np.unique(np.where(tied(x) > 1, np.nan, tied(x)))),
+    "unique, NaN apart": lambda x: np.nan_to_num(np.unique(np.where(tied(x) > 1, np.nan, tied(x)), equal_nan=False)),
+    "unique rows": lambda x: np.unique(np.stack([x, 2 * x, x]), True, True, True, axis=0),
+    "unique columns": lambda x: np.unique(np.stack([tied(x), 2 * tied(x)]), axis=1),
+    "unique_all": lambda x: np.unique_all(tied(x)),
+    "unique_counts": lambda x: np.unique_counts(tied(x)),
+    "unique_inverse": lambda x: np.unique_inverse(tied(x)),
+    "complex": lambda x: np.unique(tied(x) + 1j * tied(x[::-1])),
+    "union1d": lambda x: np.union1d(x, tied(x)[1:]),
+    "intersect1d": lambda x: np.intersect1d(x[1:], tied(x)),
+    "intersect1d, places": lambda x: np.intersect1d(tied(x), x[2:], return_indices=True),
+    "intersect1d of sets": lambda x: np.intersect1d(x[1:], x[::-1], assume_unique=True, return_indices=True),
+    "setdiff1d": lambda x: np.setdiff1d(tied(x), x[:1]),
+    "setdiff1d of sets": lambda x: np.setdiff1d(x, x[1:2], assume_unique=True),
+    "setxor1d": lambda x: np.setxor1d(x[1:], tied(x)),
+    "setxor1d of sets": lambda x: np.setxor1d(x[1:], x[:-1], assume_unique=True),
+    "isin": lambda x: np.isin(x, x[1:3]),
+    "isin, not": lambda x: np.isin(x, x[1:3], invert=True),
+    "trim_zeros": lambda x: np.trim_zeros(np.where(np.abs(x) > 1.0, x, 0.0)),
+    "trim_zeros, front": lambda x: np.trim_zeros(np.stack([0 * x, np.where(np.abs(x) > 1.0, x, 0.0)]), "f"),
+    "real_if_close": lambda x: np.real_if_close(x + 1e-20j * x),
+    "poly of pairs": lambda x: np.poly(np.stack([x[0] + 1j * x[1], x[0] - 1j * x[1], x[2] + 0j])),
+    "histogramdd": lambda x: np.histogramdd(np.stack([x, x**2], axis=1), (2, 3))[0],
+    "histogramdd, edges": lambda x: np.histogramdd((x, x**2, np.arange(4.0)), 2, weights=x)[1],
+    "histogramdd, weights": lambda x: np.histogramdd((np.arange(4.0), np.ones(4)), 2, weights=x, density=True)[0],
+    "median of NaN": lambda x: np.nan_to_num(np.median(np.stack([x, np.where(x > 1, np.nan, x)]), axis=0), nan=7.0),
+    "logaddexp of nothing": lambda x: x[:1] + np.exp(np.logaddexp.reduce(x[:0])),
+    "asfortranarray": lambda x: np.asfortranarray([x, x], like=x) if isinstance(x, TracedArray) else np.array([x, x]),
+}
+
+
+@pytest.mark.parametrize("name", TIES)
+def test_functions_that_decide(name):
+    check(None, (5 * V,), {}, TIES[name])
+
+
+def test_common_type():
+    seen = []
+    cr.linearize(lambda x, y: (seen.append(np.common_type(x, y)), x)[1], SINGLE, M)
+    assert seen == [np.float64]
+
+
+INDICES = {
+    "unravel_index": lambda x: np.unravel_index(np.argsort(np.ravel(x)), (2, 3)),
+    "unravel_index F": lambda x: np.unravel_index(np.argmax(x), (2, 3), order="F"),
+    "ravel_multi_index": lambda x: np.ravel_multi_index((np.argsort(x[:, 0]), np.argsort(x[:, 1])), (2, 3)),
+    "ravel_multi_index wrap": lambda x: np.ravel_multi_index((np.argsort(x[0]), np.argsort(x[1])), (2, 3), mode="wrap"),
+    "ravel_multi_index F": lambda x: np.ravel_multi_index((np.argmax(x[0]), np.argmax(x[1])), (3, 4), order="F"),
+    "packbits": lambda x: np.packbits(x > 0, axis=1),
+    "unpackbits": lambda x: np.unpackbits((np.argsort(x, axis=1)).astype(np.uint8), axis=1, count=9),
+    "min_scalar_type": lambda x: np.min_scalar_type(np.argmax(x)),
+    "ix_": lambda x: x[np.ix_(np.argsort(x[:, 0]), np.argsort(x[0]))],
+    "gcd.reduce": lambda x: np.gcd.reduce(6 * np.argsort(x, axis=1) + 6, axis=1),
+    "bitwise_or.reduce": lambda x: np.bitwise_or.reduce(np.argsort(x, axis=1), axis=1),
+    "left_shift.accumulate": lambda x: np.left_shift.accumulate(np.argsort(x, axis=1) + 1, axis=1),
+}
+INDEX_FUNCTIONS = {
+    np.common_type, np.histogramdd, np.unique_all, np.unique_counts, np.unique_inverse, np.union1d, np.intersect1d,
+    np.setdiff1d, np.setxor1d, np.isin, np.trim_zeros, np.unravel_index, np.ravel_multi_index, np.packbits,
+    np.unpackbits, np.min_scalar_type, np.ix_,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", INDICES)
+def test_functions_of_whole_numbers(name):
+    check(None, (M,), {}, INDICES[name])
+
+
+@pytest.mark.parametrize("index", [6, -1])
+def test_indices_out_of_bounds(index):
+    with pytest.raises(IndexError, match=r"unravel_index: .*out of bounds.*test_functions\.py"):
+        cr.grad(lambda x: np.sum(x) * np.unravel_index(np.argmax(x) * 0 + index, (2, 3))[0])(M)
+
+
 METHODS = {
     "all": (), "any": (), "argmax": (), "argmin": (), "argpartition": (1,), "argsort": (), "clip": (-1, 1),
     "compress": ([True, False],), "conj": (), "conjugate": (), "copy": (), "cumprod": (1,), "cumsum": (0,),
@@ -850,3 +1119,75 @@ def test_ufuncs_keep_numpys_dtype(ufunc):
             with np.errstate(all="ignore"):
                 cr.linearize(f, x)
             check_values(seen[0], expected)
+
+
+SHAPES = {
+    "no axes": ZERO_D,
+    "a scalar": SCALAR,
+    "empty": np.zeros(0),
+    "no rows": EMPTY,
+    "one": ONE,
+    "no columns": EMPTY.T,
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("function", [f for f in FUNCTIONS if not isinstance(f, np.ufunc)], ids=name_of)
+def test_arrays_without_axes_or_elements(function, shape):
+    """Wherever NumPy takes them as the only argument."""
+    x = SHAPES[shape]
+    if function in (np.histogramdd, np.polyder, np.i0, np.poly):  # nested results; vectors only; of other modules
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            expected = function(x)
+        except Exception:
+            return
+        seen = []
+        cr.linearize(lambda t: (seen.append(function(t)), t)[1], x)
+        if expected is not None and not isinstance(expected, type):
+            check_values(seen[0], expected)
+
+
+TEXT = "text, which has no derivative"
+FILES = "the numbers would leave the program"
+RECORDS = "records, whose fields are no numbers"
+DATES = "dates, which have no derivative"
+MAKERS = "made from a shape, a file or text; given like=x an array of x's graph"
+REFUSED = {
+    "char": TEXT,
+    "strings": TEXT,
+    "recfunctions": RECORDS,
+    **dict.fromkeys(["save", "savetxt", "savez", "savez_compressed"], FILES),
+    **dict.fromkeys(["busday_count", "busday_offset", "is_busday", "datetime_as_string"], DATES),
+    **dict.fromkeys(["require", "frombuffer", "fromfile", "fromfunction", "fromiter", "fromstring", "genfromtxt",
+                     "eye", "full", "identity", "ones", "tri",
+                     "loadtxt"], MAKERS),
+}  # fmt: skip
+"""NumPy's functions that refuse traced arrays, and why."""
+
+
+def overridable():
+    everything = get_overridable_numpy_array_functions()
+    return sorted({f for f in everything if f not in FUNCTIONS and f not in CREATORS}, key=name_of)
+
+
+@pytest.mark.parametrize("function", overridable(), ids=name_of)
+def test_what_has_no_rule_is_refused_by_name(function):
+    if function.__module__ in ("numpy.linalg", "numpy.fft"):
+        return
+    home = function.__module__.rpartition(".")[2]
+    assert home in REFUSED or function.__name__ in REFUSED
+    with pytest.raises(
+        cr.ChainruleError, match=rf"{function.__name__} has no rule for traced arrays, at test_functions"
+    ):
+        cr.grad(lambda x: x.__array_function__(function, (TracedArray,), (x,), {}))(2.0)
+
+
+def test_ufuncs_of_numbers_have_a_rule():
+    missing = {f.__name__ for f in get_overridable_numpy_ufuncs() if f not in UFUNCS and f not in FUNCTIONS}
+    text = {"count", "endswith", "find", "index", "rfind", "rindex", "startswith", "str_len"}
+    assert {n for n in missing if n[0] != "_" and not n.startswith("is")} - text == {"clip"}
+    with pytest.raises(cr.ChainruleError, match=r"isnat has no rule for traced arrays, at test_functions"):
+        cr.grad(lambda x: np.isnat(x))(2.0)

@@ -149,7 +149,7 @@ _POINTWISE_SHAPES: dict[int, list[list[Shape]]] = {
 def _ufunc_dtype(ufunc: np.ufunc, dtypes: tuple[np.dtype[Any], ...]) -> np.dtype[Any]:
     """Return the dtype of a ufunc's result by its own promotion."""
     try:
-        return ufunc.resolve_dtypes((*dtypes, None))[-1]
+        return np.dtype(ufunc.resolve_dtypes((*dtypes, None))[-1].str)  # int64 for its equal, C's long long
     except TypeError:  # a rule of NumPy's outside the loops, such as bool
         return np.asarray(ufunc(*(np.ones((), dtype) for dtype in dtypes))).dtype
 

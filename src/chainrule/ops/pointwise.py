@@ -129,9 +129,19 @@ def _ratio(a: Node, y: Node) -> Node:
 sin = pointwise("sin", np.sin, lambda y, x: cos(x), dtypes=SMOOTH)
 cos = pointwise("cos", np.cos, lambda y, x: -sin(x), dtypes=SMOOTH)
 tan = pointwise("tan", np.tan, lambda y, x: 1 + y * y, domain=[Interval(-1, 1)], dtypes=SMOOTH)
-arcsin = pointwise("arcsin", np.arcsin, lambda y, x: 1 / sqrt((1 - x) * (1 + x)), domain=[UNIT], dtypes=SMOOTH)
-arccos = pointwise("arccos", np.arccos, lambda y, x: -1 / sqrt((1 - x) * (1 + x)), domain=[UNIT], dtypes=SMOOTH)
+arcsin = pointwise("arcsin", np.arcsin, lambda y, x: 1 / _root(x), domain=[UNIT], dtypes=SMOOTH)
+arccos = pointwise("arccos", np.arccos, lambda y, x: -1 / _root(x), domain=[UNIT], dtypes=SMOOTH)
 arctan = pointwise("arctan", np.arctan, lambda y, x: 1 / (1 + x * x), dtypes=SMOOTH)
+
+
+def _root(x: Node) -> Node:
+    """Return sqrt(1 - x²); of complex numbers on the side of the branch cut that NumPy's arcsin takes.
+
+    1 - x would lose the sign of a zero imaginary part, which tells the side.
+    """
+    return sqrt(-(x - 1)) * sqrt(x + 1) if x.spec.is_complex else sqrt((1 - x) * (1 + x))
+
+
 sinh = pointwise("sinh", np.sinh, lambda y, x: cosh(x), dtypes=SMOOTH)
 cosh = pointwise("cosh", np.cosh, lambda y, x: sinh(x), dtypes=SMOOTH)
 tanh = pointwise("tanh", np.tanh, lambda y, x: 1 - y * y, dtypes=SMOOTH)
@@ -198,10 +208,14 @@ where = pointwise(
     source="np.where",
     dtypes=SMOOTH,
 )
-maximum = pointwise("maximum", np.maximum, lambda y, a, b: _share(a, b, y), lambda y, a, b: _share(b, a, y))
-minimum = pointwise("minimum", np.minimum, lambda y, a, b: _share(a, b, y), lambda y, a, b: _share(b, a, y))
-fmax = pointwise("fmax", np.fmax, lambda y, a, b: _share(a, b, y), lambda y, a, b: _share(b, a, y))
-fmin = pointwise("fmin", np.fmin, lambda y, a, b: _share(a, b, y), lambda y, a, b: _share(b, a, y))
+maximum = pointwise(
+    "maximum", np.maximum, lambda y, a, b: _share(a, b, y), lambda y, a, b: _share(b, a, y), dtypes=SMOOTH
+)
+minimum = pointwise(
+    "minimum", np.minimum, lambda y, a, b: _share(a, b, y), lambda y, a, b: _share(b, a, y), dtypes=SMOOTH
+)
+fmax = pointwise("fmax", np.fmax, lambda y, a, b: _share(a, b, y), lambda y, a, b: _share(b, a, y), dtypes=SMOOTH)
+fmin = pointwise("fmin", np.fmin, lambda y, a, b: _share(a, b, y), lambda y, a, b: _share(b, a, y), dtypes=SMOOTH)
 
 
 def _share(a: Node, b: Node, y: Node) -> Node:
@@ -222,7 +236,7 @@ sign = pointwise("sign", np.sign, _turn, domain=[AWAY], dtypes=SMOOTH)
 floor = pointwise("floor", np.floor, None)
 ceil = pointwise("ceil", np.ceil, None)
 trunc = pointwise("trunc", np.trunc, None)
-rint = pointwise("rint", np.rint, None)
+rint = pointwise("rint", np.rint, None, dtypes=SMOOTH)
 heaviside = pointwise("heaviside", np.heaviside, None, lambda y, x, h: where(x.equals(0), 1.0, 0.0), domain=[AWAY])
 copysign = pointwise(
     "copysign",

@@ -21,10 +21,20 @@ def _ties(y: Node, x: Node, axis: tuple[int, ...]) -> Node:
 
 
 max = reduction(
-    "max", lambda x, axis: np.max(x, axis=axis), _ties, doc="Largest element.", source="np.max({0}, axis={axis})"
+    "max",
+    lambda x, axis: np.max(x, axis=axis),
+    _ties,
+    doc="Largest element.",
+    source="np.max({0}, axis={axis})",
+    dtypes="fdD",
 )
 min = reduction(
-    "min", lambda x, axis: np.min(x, axis=axis), _ties, doc="Smallest element.", source="np.min({0}, axis={axis})"
+    "min",
+    lambda x, axis: np.min(x, axis=axis),
+    _ties,
+    doc="Smallest element.",
+    source="np.min({0}, axis={axis})",
+    dtypes="fdD",
 )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from chainrule import tree
 from chainrule.errors import ChainruleError, DetachError, DtypeError, UnsupportedError
-from chainrule.ir import Builder, Node, Origin, Program
+from chainrule.ir import Builder, Node, Origin, Program, ancestors
 from chainrule.tracing import functions  # noqa: F401 - fills the table of NumPy functions
 from chainrule.tracing.array import LocalArray, TracedArray, instead, lift, record, twin_advice
 from chainrule.tracing.constructors import tracing_into
@@ -68,6 +68,7 @@ def trace_function(
     has_aux: bool = False,
     lenient: bool = False,
     integers: bool = False,
+    plain: frozenset[str] = frozenset(),
 ) -> Traced:
     """Run f once, with traced arrays for the leaves of the chosen arguments, and return what it did.
 
@@ -77,8 +78,10 @@ def trace_function(
         argnums: Positions of the arguments to trace, none negative.
         kwargs: Keyword arguments, passed as they are.
         has_aux: f returns ``(result, auxiliary result)``.
-        lenient: Pass leaves that are no real or complex numbers as they are.
+        lenient: Pass leaves that are no real or complex numbers as they are; also integers which the function turns
+            out to count with (an index, a length), for which f is run again.
         integers: Trace arrays of integers and truth values too; there will be no derivative.
+        plain: Names of leaves to pass as they are.
 
     Raises:
         DtypeError: a leaf of a chosen argument is not a real or complex number.
@@ -88,29 +91,43 @@ def trace_function(
     names = _parameters(f, len(args))
     passed = list(args)
     inputs: list[Node] = []
+    whole: dict[Node, str] = {}
     bound: list[Any] = []
     structures = []
     for k in argnums:
         leaves, structure = tree.flatten(args[k])
         handles = []
         for leaf, path in zip(leaves, tree.leaf_paths(args[k]), strict=True):
-            if lenient and not is_differentiable(leaf):
+            given = names[k] + path
+            if given in plain or (lenient and not is_differentiable(leaf)):
                 handles.append(leaf)
                 continue
-            leaf = leaf if integers else differentiable(leaf, names[k] + path)
+            is_whole = isinstance(leaf, int | np.integer)
+            leaf = leaf if integers else differentiable(leaf, given)
             value = leaf
             if isinstance(leaf, TracedArray):  # the handle may be assigned to later
                 leaf = TracedArray(leaf.builder, leaf.node)
                 value = leaf.node.value if builder.lazy else leaf.value
             spec = leaf.node.spec if isinstance(leaf, TracedArray) else Spec.of(leaf)
             binding = leaf if value is None else None
-            node = builder.input(spec, value, names[k] + path, here(), binding)
+            node = builder.input(spec, value, given, here(), binding)
+            if is_whole:
+                whole[node] = given
             inputs.append(node)
             bound.append(leaf)
             handles.append(TracedArray(builder, node))
         passed[k] = tree.unflatten(structure, handles)
         structures.append(structure)
-    result = run_traced(builder, f, *passed, **(kwargs or {}))
+    try:
+        result = run_traced(builder, f, *passed, **(kwargs or {}))
+    except Exception:
+        if lenient and whole and builder.counted:
+            needed = ancestors(builder.counted)
+            counts = {name for node, name in whole.items() if node in needed}
+            if counts:
+                options = {"has_aux": has_aux, "lenient": lenient, "integers": integers}
+                return trace_function(f, args, argnums, kwargs, plain=plain | counts, **options)
+        raise
     aux = None
     if has_aux:
         if not isinstance(result, tuple) or len(result) != 2:

@@ -337,6 +337,7 @@ class TracedArray:
             raise leaked((self,), self.builder)
         if not node.spec.is_inexact or node.op is ir.CONSTANT or node.op.name == "stop_gradient":
             return self._look()
+        self.builder.counted.append(node)
         name = f" {node.name!r}" if node.is_named else ""
         frame = user_frame()
         text, function = ("", None) if frame is None else call_at(frame, frame.f_lasti)
@@ -369,6 +370,7 @@ class TracedArray:
     def __index__(self) -> int:
         if self.dtype.kind not in "iu" or self.ndim:
             node = self.node
+            self.builder.counted.append(node)
             name = node.name if node.is_named else "x"
             given = node.op is ir.INPUT and not self.ndim
             why = f"; {name} counts as a real number where its derivative is asked" if given else ""
@@ -976,6 +978,7 @@ def broadcast_indices(builder: Builder, arrays: Sequence[Any]) -> list[Any]:
     for array in arrays:
         kind = np.asarray(array).dtype.kind if not isinstance(array, TracedArray) else array.dtype.kind
         if kind not in "iu":
+            builder.counted += [array.node] if isinstance(array, TracedArray) else []
             raise IndexingError(f"arrays used as indices must be of integer (or boolean) type{at()}")
     shape = np.broadcast_shapes(*(np.shape(array) for array in arrays))
     return [

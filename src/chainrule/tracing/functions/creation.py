@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.tracing.array import CREATORS, TracedArray, cast, holds_traced, stacked, traced
+from chainrule.errors import ShapeError
+from chainrule.tracing.array import CREATORS, TracedArray, cast, holds_traced, newest, stacked, traced
 from chainrule.tracing.functions.common import as_array, as_traced, implements
+from chainrule.tracing.origin import at
+from chainrule.types import real_dtype
 
 
 def _constant(like: TracedArray, value: np.ndarray) -> Any:
@@ -62,14 +65,16 @@ CREATORS.update(
     {f: functools.partial(_created, f) for f in (np.zeros, np.ones, np.empty, np.eye, np.identity, np.tri, np.arange)}
 )
 CREATORS.update(
-    {f: _array_like for f in (np.array, np.asarray, np.asanyarray, np.ascontiguousarray)} | {np.full: _full}
+    {f: _array_like for f in (np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray)}
+    | {np.full: _full}
 )
 
 
 @implements(np.linspace)
 def _linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None,
               axis: int = 0, *, device: Any = None) -> Any:  # fmt: skip
-    shares = np.linspace(0.0, 1.0, num, endpoint=endpoint)
+    kind = np.result_type(*(part.dtype if isinstance(part, TracedArray) else part for part in (start, stop)), 1.0)
+    shares = np.linspace(0.0, 1.0, num, endpoint=endpoint, dtype=real_dtype(kind))
     shares = shares.reshape((num, *[1] * max(np.ndim(start), np.ndim(stop))))
     y = np.moveaxis(start * (1 - shares) + stop * shares, 0, axis)
     y = y if dtype is None else cast(y, dtype)
@@ -93,3 +98,31 @@ def _copy(a: Any, order: str = "K", subok: bool = False) -> Any:
 def _astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
     x = as_traced(x)
     return np.copy(x) if x.dtype == np.dtype(dtype) else cast(x, dtype)
+
+
+@implements(np.logspace)
+def _logspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None,
+              axis: int = 0) -> Any:  # fmt: skip
+    rank = max(np.ndim(part) for part in (start, stop, base))
+    start, stop, base = (
+        part if not np.ndim(part) else np.reshape(part, (*[1] * (rank - np.ndim(part)), *np.shape(part)))
+        for part in (start, stop, base)
+    )
+    y = np.power(np.expand_dims(base, 0) if np.ndim(base) else base, np.linspace(start, stop, num, endpoint))
+    y = np.moveaxis(y, 0, axis)
+    return y if dtype is None else cast(y, dtype)
+
+
+@implements(np.geomspace)
+def _geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
+    """Start · (stop / start)ᵗ for t from 0 to 1; a complex one turns."""
+    like = newest((start, stop))
+    start, stop = (traced(like, stacked(part)) for part in (start, stop))
+    kind = np.result_type(start.dtype, stop.dtype, 0.0)
+    start, stop = cast(start, kind), cast(stop, kind)
+    if np.any((start == 0) | (stop == 0)):
+        raise ShapeError(f"np.geomspace: the geometric sequence cannot include zero{at()}")
+    shares = np.linspace(0.0, 1.0, num, endpoint=endpoint)
+    shares = shares.reshape((num, *[1] * max(start.ndim, stop.ndim)))
+    y = np.moveaxis(start * np.exp(shares * np.log(stop / start)), 0, axis)
+    return y if dtype is None else cast(y, dtype)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import scipy.special
 
 from chainrule.ir import Op
 from chainrule.ops.pointwise import imag, real, where
-from chainrule.tracing.array import TracedArray, TracedNumber, cast, record
-from chainrule.tracing.functions.common import as_traced, implements
-from chainrule.types import real_dtype
+from chainrule.tracing.array import TracedArray, TracedNumber, cast, holds_traced, newest, record, stacked, traced
+from chainrule.tracing.functions.common import as_array, as_traced, implements
 
 
 @implements(np.where)
@@ -45,15 +45,19 @@ def _piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> A
 def _assigned(y: Any, condition: Any, value: Any) -> Any:
     if not y.ndim:
         return np.copy(cast(as_traced(value, y)[()], y.dtype))
-    y[condition] = value
+    y[condition] = cast(as_traced(value, y), y.dtype)
     return y
 
 
 @implements(np.select)
 def _select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
-    result = default
-    for condition, choice in list(zip(condlist, choicelist, strict=True))[::-1]:
-        result = np.where(condition, choice, result)
+    builder = newest((condlist, choicelist, default))
+    parts = [traced(builder, stacked(part)) if np.ndim(part) or holds_traced(part) else part
+             for part in (*choicelist, default)]  # fmt: skip
+    dtype = np.result_type(*(part.dtype if isinstance(part, TracedArray) else part for part in parts))
+    result = cast(traced(builder, parts[-1]), dtype)
+    for condition, choice in list(zip(condlist, parts[:-1], strict=True))[::-1]:
+        result = np.where(condition, cast(traced(builder, choice), dtype), result)
     return result
 
 
@@ -62,6 +66,8 @@ def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max:
     a_min, a_max = (None if bound is np._NoValue else bound for bound in (a_min, a_max))
     low = a_min if a_min is not None else min if min is not np._NoValue else None
     high = a_max if a_max is not None else max if max is not np._NoValue else None
+    if low is None and high is None:
+        return np.copy(a) if np.ndim(a) else a[()]
     result = a if low is None else np.maximum(a, low)
     return result if high is None else np.minimum(result, high)
 
@@ -95,7 +101,7 @@ def _real(val: Any) -> Any:
 
 @implements(np.imag)
 def _imag(val: Any) -> Any:
-    return _part(imag, val) if val.dtype.kind == "c" else np.zeros_like(val)
+    return _part(imag, val) if val.dtype.kind == "c" else np.zeros_like(val)[() if val.is_scalar else ...]
 
 
 @implements(np.angle)
@@ -105,13 +111,24 @@ def _angle(z: Any, deg: bool = False) -> Any:
 
 
 @implements(np.nan_to_num)
-def _nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
-    if x.dtype.kind not in "fc":
+def _nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    x = as_traced(x)
+    if x.dtype.kind == "c":
+        parts = [_nan_to_num(part, copy, nan, posinf, neginf) for part in (np.real(x), np.imag(x))]
+        return (parts[0] + 1j * parts[1])[()]
+    if x.dtype.kind != "f":
         return np.copy(x)
-    limits = np.finfo(real_dtype(x.dtype))
-    x = np.where(np.isnan(x), x.dtype.type(nan), x)
-    x = np.where(x == np.inf, x.dtype.type(limits.max if posinf is None else posinf), x)
-    return np.where(x == -np.inf, x.dtype.type(limits.min if neginf is None else neginf), x)
+    limits = np.finfo(x.dtype)
+    y = x
+    for found, value in (
+        (np.isnan(x), nan),
+        (x == np.inf, limits.max if posinf is None else posinf),
+        (x == -np.inf, limits.min if neginf is None else neginf),
+    ):
+        y = np.where(found, cast(value, x.dtype) if isinstance(value, TracedArray) else x.dtype.type(value), y)
+    if not copy and not x.is_scalar:
+        x[...] = y
+    return y[()]
 
 
 @implements(np.sinc)
@@ -123,7 +140,7 @@ def _sinc(x: Any) -> Any:
     safe = np.where(near, t.dtype.type(1), t)
     u = t * t
     series = 1 - u / 6 * (1 - u / 20 * (1 - u / 42 * (1 - u / 72 * (1 - u / 110))))
-    return np.where(near, series, np.sin(safe) / safe)
+    return np.where(near, series, np.sin(safe) / safe)[()]
 
 
 @implements(np.isclose)
@@ -143,3 +160,74 @@ def _array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> bool:
     if np.shape(a1) != np.shape(a2):
         return False
     return bool(np.all((a1 == a2) | (np.isnan(a1) & np.isnan(a2)) if equal_nan else a1 == a2))
+
+
+@implements(np.array_equiv)
+def _array_equiv(a1: Any, a2: Any) -> bool:
+    try:
+        np.broadcast_shapes(np.shape(a1), np.shape(a2))
+    except ValueError:
+        return False
+    return bool(np.all(np.equal(a1, a2)))
+
+
+@implements(np.real_if_close)
+def _real_if_close(a: Any, tol: float = 100) -> Any:
+    x = as_array(as_traced(a))
+    if x.dtype.kind != "c":
+        return x
+    bound = tol * np.finfo(x.dtype).eps if tol > 1 else tol
+    return np.real(x) if np.all(np.abs(np.imag(x)) < bound) else x
+
+
+@implements(np.isreal)
+def _isreal(x: Any) -> Any:
+    return np.imag(x) == 0
+
+
+@implements(np.iscomplex)
+def _iscomplex(x: Any) -> Any:
+    return np.imag(x) != 0
+
+
+def _sided(sign: int) -> Callable[..., Any]:
+    return lambda x: np.isinf(x) & (np.less(x, 0) if sign < 0 else np.greater(x, 0))
+
+
+implements(np.isposinf)(_sided(1))
+implements(np.isneginf)(_sided(-1))
+implements(np.i0)(lambda x: scipy.special.i0(as_traced(x)))
+
+
+def _extended(function: Callable[..., Any], outside: Callable[[Any], Any]) -> Callable[..., Any]:
+    """Return a function that takes real numbers outside its domain as complex ones, as numpy.emath does."""
+
+    def rule(x: Any) -> Any:
+        return function(_widened(x, outside))
+
+    return rule
+
+
+def _widened(x: Any, outside: Callable[[Any], Any]) -> Any:
+    if np.iscomplexobj(x) or not bool(np.any(outside(x))):
+        return x
+    return np.astype(as_traced(x), np.result_type(x.dtype, np.complex64)) if isinstance(x, TracedArray) else x + 0j
+
+
+_NEGATIVE, _LARGE = (lambda x: np.less(x, 0)), (lambda x: np.greater(np.abs(x), 1))
+for _name in ("sqrt", "log", "log2", "log10"):
+    implements(getattr(np.emath, _name))(_extended(getattr(np, _name), _NEGATIVE))
+for _name in ("arccos", "arcsin", "arctanh"):
+    implements(getattr(np.emath, _name))(_extended(getattr(np, _name), _LARGE))
+
+
+@implements(np.emath.logn)
+def _logn(n: Any, x: Any) -> Any:
+    return np.log(_widened(x, _NEGATIVE)) / np.log(_widened(n, _NEGATIVE))
+
+
+@implements(np.emath.power)
+def _emath_power(x: Any, p: Any) -> Any:
+    x = _widened(x, _NEGATIVE)
+    whole = np.result_type(p if not isinstance(p, TracedArray) else p.dtype).kind in "iu"
+    return np.power(x, np.multiply(p, 1.0) if whole and np.any(np.less(p, 0)) else stacked(p))

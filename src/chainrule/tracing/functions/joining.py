@@ -84,7 +84,8 @@ def _block(arrays: Any) -> Any:
         missing = levels - np.ndim(part)
         return np.reshape(part, (*[1] * missing, *np.shape(part))) if missing > 0 else part
 
-    return join(widened(arrays), levels)
+    joined = join(widened(arrays), levels)
+    return joined if levels else np.copy(joined)
 
 
 @implements(np.append)

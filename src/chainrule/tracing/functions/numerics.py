@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ShapeError, UnsupportedError
+from chainrule.errors import ShapeError
 from chainrule.ops.host import host, stop_gradient
 from chainrule.ops.signal import correlate
 from chainrule.tracing.array import cast, newest, record, stacked, traced
@@ -39,15 +39,6 @@ def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, perio
         y = fp[k] + (fp[above] - fp[k]) / (xp[above] - xp[k]) * (x - xp[k])
     y = np.where(x < xp[0], fp[0] if left is None else left, y)
     return np.where(x > xp[-1], fp[-1] if right is None else right, np.where(x == xp[-1], fp[-1], y))[()]
-
-
-@implements(np.polyval)
-def _polyval(p: Any, x: Any) -> Any:
-    p = as_traced(p, x)
-    y = np.zeros_like(as_traced(x, p))
-    for k in range(len(p)):  # Horner's rule
-        y = y * x + p[k]
-    return y
 
 
 @implements(np.convolve)
@@ -84,6 +75,19 @@ def _apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: An
     return np.moveaxis(y, places, [axis + k for k in range(len(places))])
 
 
+@implements(np.apply_over_axes)
+def _apply_over_axes(func: Callable[..., Any], a: Any, axes: Any) -> Any:
+    x = as_traced(a)
+    rank = x.ndim
+    for axis in [axes] if np.ndim(axes) == 0 else axes:
+        axis = axis_of(axis, rank)
+        y = func(x, axis)
+        x = y if np.ndim(y) == rank else np.expand_dims(y, axis)
+        if np.ndim(x) != rank:
+            raise ShapeError(f"np.apply_over_axes: the function returned an array of wrong shape {np.shape(y)}{at()}")
+    return x
+
+
 @implements(np.diff)
 def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = np._NoValue, append: Any = np._NoValue) -> Any:
     a = as_traced(a, prepend, append)
@@ -102,34 +106,41 @@ def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = np._NoValue, append
 @implements(np.ediff1d)
 def _ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     x = np.diff(np.ravel(as_traced(ary, to_end, to_begin)))
-    ends = [None if part is None else np.ravel(stacked(part)) for part in (to_begin, to_end)]
+    ends = [
+        None if part is None else np.ravel(cast(as_traced(stacked(part), x), x.dtype)) for part in (to_begin, to_end)
+    ]
     return np.concatenate([part for part in (ends[0], x, ends[1]) if part is not None])
 
 
 @implements(np.gradient)
 def _gradient(f: Any, *varargs: Any, axis: Axis = None, edge_order: int = 1) -> Any:
-    """Differences of second order inside and of first order at both ends, as np.gradient."""
-    if edge_order != 1:
-        raise UnsupportedError(f"np.gradient: edge_order={edge_order} is not supported with traced arrays{at()}")
+    """Differences of second order inside, of the given order at both ends."""
     f = as_traced(f, *varargs)
     axes = range(f.ndim) if axis is None else listed_axes(axis, f.ndim)
     spacings = varargs or (1.0,)
     if len(spacings) not in (1, len(axes)):
         raise ShapeError(f"np.gradient: {len(spacings)} spacings for {len(axes)} axes{at()}")
+    if edge_order not in (1, 2):
+        raise ShapeError(f"np.gradient: edge_order must be 1 or 2, got {edge_order}{at()}")
     found = []
     for k, spacing in zip(axes, [*spacings] * (len(axes) if len(spacings) == 1 else 1), strict=True):
         y = np.moveaxis(f if f.dtype.kind in "fc" else cast(f, float), k, -1)
-        if y.shape[-1] < 2:
-            raise ShapeError(f"np.gradient: at least 2 points are needed along axis {k}, got shape {f.shape}{at()}")
+        if y.shape[-1] < edge_order + 1:
+            raise ShapeError(
+                f"np.gradient: at least {edge_order + 1} points are needed along axis {k}, got shape {f.shape}{at()}"
+            )
         if np.ndim(spacing) == 0:
-            inner = (y[..., 2:] - y[..., :-2]) / (2.0 * spacing)
-            first, last = (y[..., 1:2] - y[..., :1]) / spacing, (y[..., -1:] - y[..., -2:-1]) / spacing
+            slopes = np.diff(y) / spacing
+            mean = (y[..., 2:] - y[..., :-2]) / (2.0 * spacing)
         else:
             h = np.diff(spacing)
             slopes = np.diff(y) / h
-            inner = (slopes[..., :-1] * h[1:] + slopes[..., 1:] * h[:-1]) / (h[1:] + h[:-1])
-            first, last = slopes[..., :1], slopes[..., -1:]
-        found.append(np.moveaxis(np.concatenate([first, inner, last], axis=-1), -1, k))
+            mean = (slopes[..., :-1] * h[1:] + slopes[..., 1:] * h[:-1]) / (h[1:] + h[:-1])
+        first, last = slopes[..., :1], slopes[..., -1:]
+        if edge_order == 2:  # of the parabola through three points, whose slope between two is the mean of theirs
+            first = 2 * first - mean[..., :1]
+            last = 2 * last - mean[..., -1:]
+        found.append(np.moveaxis(cast(np.concatenate([first, mean, last], axis=-1), y.dtype), -1, k))
     return found[0] if len(found) == 1 else tuple(found)
 
 

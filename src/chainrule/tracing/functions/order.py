@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from chainrule import ir
+from chainrule.errors import IndexingError, ShapeError
 from chainrule.ops import reduction
 from chainrule.ops.host import host
-from chainrule.tracing.array import TracedArray, record
+from chainrule.tracing.array import TracedArray, cast, record, stacked
 from chainrule.tracing.functions.common import ALL, as_traced, axis_of, implements, kept
+from chainrule.tracing.origin import at
 
 
 @implements(np.argsort)
 def _argsort(a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
-    if axis is None:
+    if axis is None or (not a.ndim and axis in (0, -1)):
         a, axis = np.ravel(a), 0
     return record(reduction.argsort, a, axis=axis_of(axis, a.ndim))
 
@@ -98,3 +102,89 @@ def _searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any
 @implements(np.digitize)
 def _digitize(x: Any, bins: Any, right: bool = False) -> Any:
     return record(host, x, bins, function=np.digitize, kwargs=(("right", right),))
+
+
+@implements(np.sort_complex)
+def _sort_complex(a: Any) -> Any:
+    y = np.sort(a)
+    return (
+        y
+        if y.dtype.kind == "c"
+        else cast(y, np.complex64 if y.dtype.char in "bhBH" else np.promote_types(y.dtype, complex))
+    )
+
+
+@implements(np.lexsort)
+def _lexsort(keys: Any, axis: int = -1) -> Any:
+    return record(host, as_traced(stacked(keys)), function=np.lexsort, kwargs=(("axis", axis),))
+
+
+def _nan_place(op: Callable[..., Any], worst: float) -> Callable[..., Any]:
+    def rule(a: Any, axis: int | None = None, *, keepdims: Any = np._NoValue) -> Any:
+        x = as_traced(a)
+        if x.dtype.kind not in "fc":
+            return op(x, axis=axis, keepdims=keepdims)
+        missing = np.isnan(x)
+        if np.any(np.all(missing, axis=axis)):
+            raise ShapeError(f"All-NaN slice encountered{at()}")
+        return op(np.where(missing, x.dtype.type(worst), x), axis=axis, keepdims=keepdims)
+
+    return rule
+
+
+implements(np.nanargmax)(_nan_place(np.argmax, -np.inf))
+implements(np.nanargmin)(_nan_place(np.argmin, np.inf))
+
+
+def _dimensions(shape: Any) -> list[int]:
+    return [operator.index(size) for size in ((shape,) if np.ndim(shape) == 0 else shape)]
+
+
+@implements(np.unravel_index)
+def _unravel_index(indices: Any, shape: Any, order: str = "C") -> tuple[Any, ...]:
+    sizes = _dimensions(shape)
+    total = math.prod(sizes)
+    if np.any((indices < 0) | (indices >= total)):
+        raise IndexingError(f"np.unravel_index: an index is out of bounds for an array of size {total}{at()}")
+    parts = []
+    for size in sizes[::-1] if order == "C" else sizes:
+        parts.append(indices % size)
+        indices = indices // size
+    return tuple(parts[::-1] if order == "C" else parts)
+
+
+@implements(np.ravel_multi_index)
+def _ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: str = "C") -> Any:
+    sizes = _dimensions(dims)
+    modes = [mode] * len(sizes) if isinstance(mode, str) else list(mode)
+    pairs = list(zip(multi_index, sizes, modes, strict=True))
+    place: Any = 0
+    for index, size, how in pairs if order == "C" else pairs[::-1]:
+        if how == "raise" and np.any((np.less(index, 0)) | (np.greater_equal(index, size))):
+            raise IndexingError(f"np.ravel_multi_index: an index is out of bounds for length {size}{at()}")
+        inside = index if how == "raise" else np.clip(index, 0, size - 1) if how == "clip" else np.mod(index, size)
+        place = place * size + inside
+    return place
+
+
+@implements(np.ix_)
+def _ix(*args: Any) -> tuple[Any, ...]:
+    found = []
+    for k, arg in enumerate(args):
+        if np.ndim(arg) != 1:
+            raise ShapeError(f"np.ix_: each argument must be one-dimensional, got shape {np.shape(arg)}{at()}")
+        part = np.flatnonzero(arg) if arg.dtype.kind == "b" else arg
+        found.append(np.reshape(part, [-1 if j == k else 1 for j in range(len(args))]))
+    return tuple(found)
+
+
+implements(np.packbits)(
+    lambda a, axis=None, bitorder="big": record(
+        host, a, function=np.packbits, kwargs=(("axis", axis), ("bitorder", bitorder))
+    )
+)
+implements(np.unpackbits)(
+    lambda a, axis=None, count=None, bitorder="big": record(
+        host, a, function=np.unpackbits, kwargs=(("axis", axis), ("count", count), ("bitorder", bitorder))
+    )
+)

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ShapeError, UnsupportedError
+from chainrule.errors import ShapeError
 from chainrule.ops.contraction import einsum as einsum_op
 from chainrule.ops.contraction import matmul
-from chainrule.tracing.array import FUNCTIONS, holds_traced, record
-from chainrule.tracing.functions.common import as_array, implements
+from chainrule.tracing.array import FUNCTIONS, cast, holds_traced, record, stacked
+from chainrule.tracing.functions.common import as_array, as_traced, implements
 from chainrule.tracing.origin import at
 
 
 @implements(np.dot)
 def _dot(a: Any, b: Any) -> Any:
     if np.ndim(a) == 0 or np.ndim(b) == 0:
-        return np.multiply(a, b)
+        return np.multiply(_number(a), _number(b))
     if np.ndim(a) <= 2 and np.ndim(b) <= 2:
         return record(matmul, a, b)
     return np.tensordot(a, b, axes=([np.ndim(a) - 1], [max(np.ndim(b) - 2, 0)]))
 
 
+def _number(x: Any) -> Any:
+    """Return a Python number as NumPy's, which has a precision of its own in products."""
+    return np.asarray(x)[()] if isinstance(x, int | float | complex) else x
+
+
 @implements(np.inner)
 def _inner(a: Any, b: Any) -> Any:
     if np.ndim(a) == 0 or np.ndim(b) == 0:
-        return np.multiply(a, b)
+        return np.multiply(_number(a), _number(b))
     return np.tensordot(a, b, axes=([np.ndim(a) - 1], [np.ndim(b) - 1]))[()]
 
 
@@ -74,10 +80,10 @@ def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
 
 
 @implements(np.einsum)
-def _einsum(*operands: Any, optimize: Any = False, dtype: Any = None) -> Any:
-    subscripts, *arrays = operands
-    if not isinstance(subscripts, str):
-        raise UnsupportedError(f"np.einsum: give the subscripts as a string{at()}")
+def _einsum(*operands: Any, optimize: Any = False, dtype: Any = None, order: str = "K", casting: str = "safe") -> Any:
+    subscripts, arrays = _as_text(operands)
+    if dtype is not None:
+        arrays = [cast(as_traced(array, *arrays), dtype) for array in arrays]
     terms, result = _subscripts(subscripts, arrays)
     sizes: dict[str, int] = {}
     for term, array in zip(terms, arrays, strict=True):
@@ -87,8 +93,8 @@ def _einsum(*operands: Any, optimize: Any = False, dtype: Any = None) -> Any:
     arrays = [_distinct(array, term) for array, term in zip(arrays, terms, strict=True)]
     pairs = [(array, "".join(dict.fromkeys(term))) for array, term in zip(arrays, terms, strict=True)]
     shapes = [np.broadcast_to(0.0, np.shape(array)) for array, _ in pairs]
-    order = np.einsum_path(",".join(term for _, term in pairs) + "->" + result, *shapes, optimize="greedy")[0][1:]
-    for step in order if len(pairs) > 1 else []:
+    steps = np.einsum_path(",".join(term for _, term in pairs) + "->" + result, *shapes, optimize="greedy")[0][1:]
+    for step in steps if len(pairs) > 1 else []:
         chosen = [pairs[k] for k in sorted(step, reverse=True)]
         pairs = [pair for k, pair in enumerate(pairs) if k not in step]
         total = chosen[0]
@@ -101,6 +107,25 @@ def _einsum(*operands: Any, optimize: Any = False, dtype: Any = None) -> Any:
     array = np.sum(array, axis=summed) if summed else array
     kept = [c for c in term if c in result]
     return np.transpose(array, [kept.index(c) for c in result]) if kept != list(result) else array
+
+
+def _as_text(operands: Sequence[Any]) -> tuple[str, list[Any]]:
+    """Return subscripts as text, and the arrays; NumPy also takes ``a, [0, 1], b, [1, 2], [0, 2]``."""
+    if isinstance(operands[0], str):
+        return operands[0], [stacked(array) for array in operands[1:]]
+    letters = string.ascii_letters
+    terms = ["".join("..." if label is Ellipsis else letters[label] for label in term) for term in operands[1::2]]
+    result = operands[-1] if len(operands) % 2 else None
+    text = ",".join(terms)
+    if result is not None:
+        text += "->" + "".join("..." if label is Ellipsis else letters[label] for label in result)
+    return text, [stacked(array) for array in operands[: 2 * len(terms) : 2]]
+
+
+@implements(np.einsum_path)
+def _einsum_path(*operands: Any, optimize: Any = "greedy", einsum_call: bool = False) -> Any:
+    text, arrays = _as_text(operands)
+    return np.einsum_path(text, *(np.broadcast_to(0.0, np.shape(array)) for array in arrays), optimize=optimize)
 
 
 def _subscripts(text: str, arrays: Sequence[Any]) -> tuple[list[str], str]:

@@ -18,7 +18,14 @@ implements(np.result_type)(
 implements(np.can_cast)(
     lambda from_, to, casting="safe": np.can_cast(from_.dtype if isinstance(from_, TracedArray) else from_, to, casting)
 )
-implements(np.array_repr)(lambda arr, *args, **kwargs: np.array_repr(np.asarray(arr.value), *args, **kwargs))
+implements(np.common_type)(
+    lambda *arrays: np.common_type(*(np.empty(0, a.dtype) if isinstance(a, TracedArray) else a for a in arrays))
+)
+implements(np.min_scalar_type)(lambda a: np.min_scalar_type(a._look()))
+implements(np.diag_indices_from)(lambda arr: np.diag_indices_from(np.broadcast_to(0, arr.shape)))
+implements(np.tril_indices_from)(lambda arr, k=0: np.tril_indices_from(np.broadcast_to(0, arr.shape), k))
+implements(np.triu_indices_from)(lambda arr, k=0: np.triu_indices_from(np.broadcast_to(0, arr.shape), k))
+implements(np.array_repr)(lambda arr, *args, **kwargs: np.array_repr(arr.value, *args, **kwargs))
 implements(np.array_str)(lambda a, *args, **kwargs: np.array_str(np.asarray(a.value), *args, **kwargs))
 implements(np.array2string)(lambda a, *args, **kwargs: np.array2string(np.asarray(a.value), *args, **kwargs))
 implements(np.shares_memory, np.may_share_memory)(lambda a, b, max_work=None: False)

@@ -149,6 +149,7 @@ def _cumulative_prod(x: Any, /, *, axis: int | None = None, dtype: Any = None, i
 def _cumulative(function: Callable[..., Any], x: Any, axis: int | None, dtype: Any, initial: int | None) -> Any:
     if axis is None and x.ndim > 1:
         raise ShapeError(f"np.{function.__name__}: axis= is needed for shape {x.shape}{at()}")
+    x = x if x.ndim else np.ravel(x)
     axis = axis_of(axis or 0, x.ndim)
     y = function(x, axis=axis, dtype=dtype)
     if initial is None:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ShapeError, UnsupportedError
+from chainrule.errors import AxisError, ShapeError, UnsupportedError
 from chainrule.ops import structural
 from chainrule.ops.structural import broadcast_to, embed, gather, reshape
-from chainrule.tracing.array import FUNCTIONS, TracedArray, cast, permuted, record, stacked
-from chainrule.tracing.functions.common import ALL, Axis, as_traced, axes_of, axis_of, implements, listed_axes
+from chainrule.tracing.array import FUNCTIONS, TracedArray, cast, newest, permuted, record, stacked, traced
+from chainrule.tracing.functions.common import ALL, Axis, as_array, as_traced, axes_of, axis_of, implements, listed_axes
 from chainrule.tracing.origin import at
 
 
@@ -93,7 +93,7 @@ def _broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
 @implements(np.broadcast_arrays)
 def _broadcast_arrays(*args: Any, subok: bool = False) -> Any:
     shape = np.broadcast_shapes(*(np.shape(arg) for arg in args))
-    return tuple(np.broadcast_to(arg, shape) for arg in args)
+    return tuple(as_array(_broadcast_to(as_traced(arg, *args), shape)) for arg in args)
 
 
 def _at_least(count: int, place: Callable[[int], tuple[Any, ...]]) -> Callable[..., Any]:
@@ -165,21 +165,112 @@ def _roll(a: Any, shift: Any, axis: Any = None) -> Any:
     return a
 
 
+@implements(np.rollaxis)
+def _rollaxis(a: Any, axis: int, start: int = 0) -> Any:
+    axis = axis_of(axis, a.ndim)
+    start = start + a.ndim if start < 0 else start
+    if not 0 <= start <= a.ndim:
+        raise AxisError(f"np.rollaxis: start {start} is out of bounds for {a.ndim} axes{at()}")
+    return np.moveaxis(a, axis, start - (axis < start))
+
+
+@implements(np.lib.stride_tricks.sliding_window_view)
+def _sliding_window_view(x: Any, window_shape: Any, axis: Any = None, *, subok: bool = False,
+                         writeable: bool = False) -> Any:  # fmt: skip
+    sizes = (window_shape,) if np.ndim(window_shape) == 0 else tuple(window_shape)
+    axes = axes_of(None, x.ndim) if axis is None else listed_axes(axis, x.ndim)
+    if len(sizes) != len(axes):
+        raise ShapeError(f"sliding_window_view: {len(sizes)} window lengths for {len(axes)} axes{at()}")
+    for size, k in zip(sizes, axes, strict=True):
+        count = x.shape[k] - operator.index(size) + 1
+        if size < 0 or count < 1:
+            raise ShapeError(f"sliding_window_view: a window of {size} does not fit length {x.shape[k]}{at()}")
+        places = np.arange(count)[:, None] + np.arange(size)
+        x = np.moveaxis(np.take(x, places, axis=k), k + 1, -1)
+    return x
+
+
+_GATHERED = {"edge": set(), "reflect": {"reflect_type"}, "symmetric": {"reflect_type"}, "wrap": set(), "empty": set()}
+_PAD_OPTIONS = _GATHERED | {"constant": {"constant_values"}, "linear_ramp": {"end_values"},
+                            **{key: {"stat_length"} for key in ["maximum", "mean", "median", "minimum"]}}  # fmt: skip
+
+
 @implements(np.pad)
-def _pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0) -> Any:
+def _pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
+    if callable(mode):
+        raise UnsupportedError(
+            f"np.pad: a function as mode writes into plain arrays{at()}; pad with a named mode, or with np.concatenate"
+        )
+    if mode not in _PAD_OPTIONS or not _PAD_OPTIONS[mode].issuperset(kwargs):
+        raise ShapeError(f"np.pad: mode {mode!r} does not exist, or does not take {', '.join(kwargs) or 'this'}{at()}")
+    options = next(iter(kwargs.values()), None)
+    array = as_traced(array, options)
+    if isinstance(pad_width, dict):
+        pad_width = [pad_width.get(k, pad_width.get(k - array.ndim, 0)) for k in range(array.ndim)]
+        pad_width = [(each, each) if np.ndim(each) == 0 else each for each in pad_width]
     widths = np.broadcast_to(np.asarray(pad_width), (array.ndim, 2)).tolist()
-    shape = tuple(size + before + after for size, (before, after) in zip(array.shape, widths, strict=True))
-    if mode != "constant":
-        places = np.pad(np.arange(array.size).reshape(array.shape), widths, mode)  # type: ignore[call-overload]
-        return np.ravel(array)[places]
-    index = tuple((before, before + size, 1) for size, (before, _) in zip(array.shape, widths, strict=True))
-    placed = record(embed, array, shape=shape, index=index)
-    if np.ndim(constant_values) == 0 and not isinstance(constant_values, TracedArray) and constant_values == 0:
-        return placed
-    if np.ndim(constant_values):
-        raise UnsupportedError(f"np.pad: only one constant value is supported with traced arrays{at()}")
-    inside = np.pad(np.ones(array.shape, bool), widths)
-    return np.where(inside, placed, cast(as_traced(constant_values, array), array.dtype))
+    if any(width < 0 for pair in widths for width in pair):
+        raise ShapeError(f"np.pad: widths must not be negative, got {pad_width}{at()}")
+    if mode in ("edge", "wrap", "empty") or (mode in _GATHERED and options in (None, "even")):
+        places = np.pad(np.arange(array.size).reshape(array.shape), widths, "edge" if mode == "empty" else mode)
+        return np.ravel(array)[places] if array.ndim else np.copy(array)
+    if mode == "constant" and (options is None or (isinstance(options, int | float) and options == 0)):
+        shape = tuple(size + before + after for size, (before, after) in zip(array.shape, widths, strict=True))
+        index = tuple((before, before + size, 1) for size, (before, _) in zip(array.shape, widths, strict=True))
+        return record(embed, array, shape=shape, index=index)
+    pairs = None if options is None or isinstance(options, str) else np.broadcast_to(stacked(options), (array.ndim, 2))
+    for axis, (before, after) in enumerate(widths):
+        pair = (None, None) if pairs is None else (pairs[axis, 0], pairs[axis, 1])
+        array = np.moveaxis(_PADDERS[mode](np.moveaxis(array, axis, 0), before, after, pair), 0, axis)
+    return array
+
+
+def _pad_constant(x: Any, before: int, after: int, pair: Any) -> Any:
+    ends = [np.broadcast_to(cast(as_traced(value, x), x.dtype), (count, *x.shape[1:]))
+            for value, count in zip(pair, (before, after), strict=True)]  # fmt: skip
+    return np.concatenate([ends[0], x, ends[1]])
+
+
+def _pad_ramp(x: Any, before: int, after: int, pair: Any) -> Any:
+    first, last = (as_traced(x.dtype.type(0) if value is None else value, x) for value in pair)
+    left = np.linspace(np.broadcast_to(first, x.shape[1:]), x[0], before, endpoint=False)
+    right = np.flip(np.linspace(np.broadcast_to(last, x.shape[1:]), x[-1], after, endpoint=False), 0)
+    ends = [np.floor(part) if x.dtype.kind in "iu" else part for part in (left, right)]
+    return np.concatenate([cast(ends[0], x.dtype), x, cast(ends[1], x.dtype)])
+
+
+def _pad_statistic(function: Callable[..., Any]) -> Callable[..., Any]:
+    def pad(x: Any, before: int, after: int, pair: Any) -> Any:
+        counts = [len(x) if count is None else min(int(count), len(x)) for count in pair]
+        if 0 in counts:
+            raise ShapeError(f"np.pad: stat_length must be at least 1{at()}")
+        ends = [
+            function(x[: counts[0]], axis=0, keepdims=True),
+            function(x[len(x) - counts[1] :], axis=0, keepdims=True),
+        ]
+        ends = [cast(np.rint(end) if x.dtype.kind in "iu" else end, x.dtype) for end in ends]
+        ends = [np.broadcast_to(end, (n, *x.shape[1:])) for end, n in zip(ends, (before, after), strict=True)]
+        return np.concatenate([ends[0], x, ends[1]])
+
+    return pad
+
+
+def _pad_odd(mode: str) -> Callable[..., Any]:
+    """Return the reflection about the end points: a linear map of the rows, read off the padded unit vectors."""
+
+    def pad(x: Any, before: int, after: int, pair: Any) -> Any:
+        unit = np.eye(len(x), dtype=x.dtype)
+        rows = np.pad(unit, ((before, after), (0, 0)), mode, reflect_type="odd")  # type: ignore[call-overload]
+        return np.reshape(rows @ np.reshape(x, (len(x), -1)), (len(rows), *x.shape[1:]))
+
+    return pad
+
+
+_PADDERS: dict[str, Callable[..., Any]] = {
+    "constant": _pad_constant, "linear_ramp": _pad_ramp, "maximum": _pad_statistic(np.max),
+    "mean": _pad_statistic(np.mean), "median": _pad_statistic(np.median), "minimum": _pad_statistic(np.min),
+    "reflect": _pad_odd("reflect"), "symmetric": _pad_odd("symmetric"),
+}  # fmt: skip
 
 
 @implements(np.insert)
@@ -218,11 +309,14 @@ def _resize(a: Any, new_shape: Any) -> Any:
 @implements(np.trim_zeros)
 def _trim_zeros(filt: Any, trim: str = "fb", axis: Axis = None) -> Any:
     x = as_traced(filt)
-    if x.ndim != 1:
-        raise UnsupportedError(f"np.trim_zeros: one axis only with traced arrays, got shape {x.shape}{at()}")
-    places = np.flatnonzero(x._look())
-    first, last = (places[0], places[-1] + 1) if places.size else (0, 0)
-    return x[first if "f" in trim.lower() else 0 : last if "b" in trim.lower() else x.size]
+    if not x.ndim:
+        return x
+    places = np.argwhere(x != 0)
+    key = [ALL] * x.ndim
+    for k in axes_of(axis, x.ndim):
+        first, last = (places[:, k].min(), places[:, k].max() + 1) if places.size else (0, 0)
+        key[k] = slice(first if "f" in trim.lower() else 0, last if "b" in trim.lower() else x.shape[k])
+    return x[tuple(key)]
 
 
 @implements(np.compress)
@@ -239,7 +333,11 @@ def _extract(condition: Any, arr: Any) -> Any:
 @implements(np.choose)
 def _choose(a: Any, choices: Any, mode: str = "raise") -> Any:
     places = a._look() if isinstance(a, TracedArray) else np.asarray(a)
-    rows = np.stack(np.broadcast_arrays(*[part for part in choices], *[places])[: len(choices)])
+    builder = newest((a, choices))
+    dtype = np.result_type(*(part.dtype if isinstance(part, TracedArray) else part for part in choices))
+    rows = np.stack(
+        np.broadcast_arrays(*[cast(traced(builder, part), dtype) for part in choices], places)[: len(choices)]
+    )
     if mode != "raise":
         places = np.clip(places, 0, len(rows) - 1) if mode == "clip" else places % len(rows)
     elif np.any((places < 0) | (places >= len(rows))):
@@ -275,9 +373,14 @@ FUNCTIONS[np.linalg.trace] = lambda x, /, *, offset=0, dtype=None: np.trace(x, o
 
 @implements(np.tril)
 def _tril(m: Any, k: int = 0) -> Any:
-    return np.where(np.tri(m.shape[-2], m.shape[-1], k, dtype=bool), m, m.dtype.type(0))
+    return np.where(_below(m, k), m, m.dtype.type(0))
+
+
+def _below(m: Any, k: int) -> Any:
+    """Return where a matrix has its lower triangle; a vector is every row of a square one."""
+    return np.tri(m.shape[-2] if m.ndim > 1 else m.shape[0], m.shape[-1], k, dtype=bool)
 
 
 @implements(np.triu)
 def _triu(m: Any, k: int = 0) -> Any:
-    return np.where(np.tri(m.shape[-2], m.shape[-1], k - 1, dtype=bool), m.dtype.type(0), m)
+    return np.where(_below(m, k - 1), m.dtype.type(0), m)
