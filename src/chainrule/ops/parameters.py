@@ -386,8 +386,8 @@ def difference(function: Callable[..., Any], args: Any, index: int, order: int, 
 
 
 for _function in (
-    float_kind, bell, bell_of_two, unit_quadrature, stirling_error, gamma_density, beta_density, gammainc_order, betainc_order,
-    zeta_order, exprel_order, carlson_integral, kolmogorov_order, smirnov_order, difference,
+    float_kind, bell, bell_of_two, unit_quadrature, stirling_error, gamma_density, beta_density, gammainc_order,
+    betainc_order, zeta_order, exprel_order, carlson_integral, kolmogorov_order, smirnov_order, difference,
 ):  # fmt: skip
     _text = inspect.getsource(inspect.unwrap(_function))
     helper(_text[_text.index("def ") :])

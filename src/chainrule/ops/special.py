@@ -248,7 +248,9 @@ def fixed(x: Node, value: float) -> Node:
     return x.builder.constant(real_dtype(x.dtype).type(value))
 
 
-def _computed(name: str, function: Callable[..., Any], *partials: Any, doc: str, params: Any = None, **declared: Any):
+def _computed(
+    name: str, function: Callable[..., Any], *partials: Any, doc: str, params: Any = None, **declared: Any
+) -> Op:
     """Declare an op for a function of `chainrule.ops.parameters`."""
 
     def source(*xs: str, **found: Any) -> str:
@@ -975,7 +977,7 @@ def _next_smirnov(n: Node, d: Node, order: int) -> Node:
 
 
 _KOLMOGOROV = [lambda y, x: kolmogorov_order(x, order=1)]
-_SMIRNOV = [whole("n"), lambda y, n, d: smirnov_order(n, d, order=1)]
+_SMIRNOV: list[Any] = [whole("n"), lambda y, n, d: smirnov_order(n, d, order=1)]
 special("kolmogorov", scipy.special.kolmogorov, *_KOLMOGOROV, domain=[POSITIVE])
 inverse("kolmogi", scipy.special.kolmogi, _KOLMOGOROV, 0, domain=[PROBABILITY])
 special("smirnov", scipy.special.smirnov, *_SMIRNOV, domain=[Interval(1, 9, integers=True), PROBABILITY])
@@ -1601,10 +1603,9 @@ legendre_p = _legendre("legendre_p", 2, "z")
 sph_legendre_p = _legendre("sph_legendre_p", 3, "theta")
 
 
-def _assoc_legendre(n: Any, m: Any, z: Any, branch_cut: int, norm: bool, order: int) -> Any:
-    return np.asarray(scipy.special.assoc_legendre_p(n, m, z, branch_cut=branch_cut, norm=norm, diff_n=order))[order][
-        ()
-    ]
+def _assoc_legendre(n: Any, m: Any, z: Any, branch_cut: Any, norm: Any, order: Any) -> Any:
+    found = scipy.special.assoc_legendre_p(n, m, z, branch_cut=branch_cut, norm=norm, diff_n=order)
+    return np.asarray(found)[order][()]
 
 
 def _assoc_legendre_slope(y: Node, n: Node, m: Node, z: Node, branch_cut: int, norm: bool, order: int) -> Node:
@@ -1620,7 +1621,7 @@ assoc_legendre_p = special(
     whole("m"),
     _assoc_legendre_slope,
     doc="scipy.special.assoc_legendre_p, or its derivative of the given order with respect to z.",
-    dtype=lambda *found, **params: _assoc_legendre(*(np.ones((), each) for each in found), **params).dtype,
+    dtype=lambda *found, **params: _assoc_legendre(*[np.ones((), each) for each in found], **params).dtype,
     params={"branch_cut": 2, "norm": False, "order": 0},
     source=lambda n, m, z, branch_cut, norm, order: (
         f"np.asarray(scipy.special.assoc_legendre_p({n}, {m}, {z}, branch_cut={branch_cut}, norm={norm}, "

@@ -10,7 +10,7 @@ import numpy as np
 from chainrule.errors import ShapeError
 from chainrule.ops import fourier
 from chainrule.tracing.array import cast, record, stacked
-from chainrule.tracing.functions.common import as_traced, axis_of, implements, listed_axes
+from chainrule.tracing.functions.common import as_array, as_traced, axis_of, implements, listed_axes
 from chainrule.tracing.origin import at
 
 Lengths = Sequence[int | None] | None
@@ -104,6 +104,8 @@ def complex_transforms(a: Any, s: Lengths, axes: Any, norm: str | None, inverse:
     """Return the transform over several axes."""
     x = _numbers(a, False)
     sizes, places = lengths_and_axes(x, s, axes)
+    if not places:
+        return np.copy(as_array(x))
     if len(set(places)) < len(places):  # one after the other, from the last
         for size, axis in reversed(list(zip(sizes, places, strict=True))):
             x = complex_transform(x, size, axis, norm, inverse)
@@ -111,7 +113,7 @@ def complex_transforms(a: Any, s: Lengths, axes: Any, norm: str | None, inverse:
     for size, axis in zip(sizes, places, strict=True):
         x = fitted(x, size, axis)
     x = cast(x, fourier.complex_dtype(x.dtype))
-    return record(fourier.fft, x, axes=tuple(places), inverse=inverse, norm=norm_of(norm)) if places else x
+    return record(fourier.fft, x, axes=tuple(places), inverse=inverse, norm=norm_of(norm))
 
 
 def to_halves(a: Any, s: Lengths, axes: Any, norm: str | None) -> Any:

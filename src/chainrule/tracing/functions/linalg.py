@@ -116,7 +116,9 @@ def _multi_dot(arrays: Sequence[Any]) -> Any:
 
 @implements(np.linalg.matrix_power)
 def _matrix_power(a: Any, n: int) -> Any:
-    a = square(a, "np.linalg.matrix_power")
+    a = as_traced(stacked(a))
+    if a.dtype.kind not in "iu" or n < 0:  # powers of whole numbers are whole
+        a = square(a, "np.linalg.matrix_power")
     if n < 0:
         a, n = np.linalg.inv(a), -n
     if n == 0:
@@ -329,7 +331,10 @@ implements(np.linalg.svdvals)(lambda x, /: record(eigen.svdvals, matrix(x, "np.l
 def _matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Any:
     kwargs = tuple((name, value) for name, value in (("tol", tol), ("hermitian", hermitian), ("rtol", rtol))
                    if value is not None)  # fmt: skip
-    return record(host, as_traced(stacked(A)), function=np.linalg.matrix_rank, kwargs=kwargs)
+    a = as_traced(stacked(A))
+    if a.ndim < 2:
+        return int(bool(np.any(a != 0)))
+    return record(host, a, function=np.linalg.matrix_rank, kwargs=kwargs)
 
 
 @implements(np.linalg.cond)
