@@ -19,7 +19,7 @@ LAYERS = [  # from the bottom; parts of one layer do not import each other
     {"tracing"},
     {"transforms", "interpret", "source", "serialize", "surroundings", "llvm"},
     {"batching", "control", "custom", "graph", "api", "dispatch", "implicit", "ravel"},
-    {"testing", "scipy", "explanation", "learn"},
+    {"testing", "scipy", "random", "explanation", "learn"},
     {"cli"},
     {""},  # the package itself: public names
 ]

@@ -1,5 +1,6 @@
 """chainrule: plain NumPy code as a computational graph that one can see, and its derivatives."""
 
+from chainrule import random as _random  # noqa: F401 - so that chainrule.random is there
 from chainrule.api import grad, hessian, hvp, jacobian, jvp, linearize, stop_gradient, value_and_grad, vjp
 from chainrule.batching import vmap
 from chainrule.control import checkpoint, cond, fori_loop, scan, while_loop

@@ -628,8 +628,30 @@ _INSTEAD = {
     ("dot",): "write b @ x for b.dot(x).",
     ("vectorize",): "write it for whole arrays, or with np.stack([f(each) for each in x]).",
     ("fill", "itemset", "put", "__setitem__"): f"{MAKE_INSIDE}.",
-    ("normal", "uniform", "gamma", "exponential", "multivariate_normal", "beta", "poisson"): (
-        "draw without parameters and transform, as in loc + scale * rng.standard_normal(n)."
+    ("normal", "lognormal"): (
+        "write loc + scale * rng.standard_normal(n), or chainrule.random.normal(rng, loc, scale, n)."
+    ),
+    (
+        "uniform",
+        "gamma",
+        "standard_gamma",
+        "exponential",
+        "multivariate_normal",
+        "beta",
+        "dirichlet",
+        "chisquare",
+        "standard_t",
+        "laplace",
+        "logistic",
+        "gumbel",
+        "rayleigh",
+        "weibull",
+        "pareto",
+        "power",
+        "triangular",
+    ): ("chainrule.random has it with a derivative: chainrule.random.gamma(rng, shape, scale, n), for instance."),
+    ("poisson", "binomial", "geometric", "negative_binomial", "multinomial", "hypergeometric"): (
+        "whole numbers drawn have no derivative by their parameters."
     ),
     ("permutation", "choice", "shuffle"): "draw the places: x[rng.permutation(len(x))].",
 }
