@@ -20,6 +20,7 @@ from chainrule.errors import DtypeError
 from chainrule.ir import CONSTANT, Builder, Node, Program
 from chainrule.llvm.executable import EvaluationError, Executable
 from chainrule.llvm.plan import Host
+from chainrule.namespaces import Foreign, wrap
 from chainrule.surroundings import Surroundings, line_of
 from chainrule.tracing.array import TracedArray, TracedNumber, lift
 from chainrule.types import Spec
@@ -137,6 +138,8 @@ class Jitted:
             elif type(leaf) in (float, complex) or (type(leaf) is int and self._is_input(k, leaf)):
                 kinds.append(type(leaf))
                 is_flat &= type(leaf) is float
+            elif wrap(leaf) is not None:
+                return self.f(*args, **kwargs)  # machine code is for NumPy's arrays
             else:
                 kinds.append((type(leaf), leaf))
                 objects.append(leaf)
@@ -284,7 +287,8 @@ class Family:
     def _trace_anew(self, values: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         variant = Variant(self, values, args, kwargs)
         if variant.is_nested:
-            return self.owner.f(*args, **kwargs)  # part of an outer trace, which must see what happens here
+            # Part of an outer trace, which must see what happens here, or with arrays of another library.
+            return self.owner.f(*args, **kwargs)
         if not self.variants:
             other = Variant(self, values, args, kwargs)
             changed = variant.surroundings.changed()
@@ -391,7 +395,10 @@ class Variant:
         self.guards = [(node, _key(value)) for node, value in builder.guards.items() if node.op is not CONSTANT]
         self.count = len(self.outputs)
         self.forks: list[Fork] = []
-        self.is_nested = any(isinstance(node.binding, TracedArray) for _, node, _ in builder.captured.values())
+        self.is_nested = any(
+            isinstance(node.binding, TracedArray) or isinstance(node.value, Foreign)
+            for _, node, _ in builder.captured.values()
+        )
         self.surroundings = Surroundings(owner.f, family.objects)
         self._alone = self.count == 1 and self.structure.num_nodes == 1 and not any(self.forms)
 
