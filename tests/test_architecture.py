@@ -12,7 +12,7 @@ import chainrule
 ROOT = Path(chainrule.__file__).parent
 LAYERS = [  # from the bottom; parts of one layer do not import each other
     {"errors"},
-    {"types", "tree", "files"},
+    {"types", "tree", "files", "namespaces"},
     {"ir"},
     {"edges"},
     {"ops"},

@@ -12,6 +12,7 @@ from chainrule import tree
 from chainrule.errors import DtypeError, NotDifferentiableError, ShapeError
 from chainrule.interpret import run
 from chainrule.ir import CONSTANT, INPUT, Node, Program
+from chainrule.namespaces import Foreign, home_of, released, wrap
 from chainrule.ops.host import stop_gradient as stop_gradient_op
 from chainrule.tracing import Traced, TracedArray, differentiable, record, trace_function
 from chainrule.tracing.origin import at
@@ -312,8 +313,11 @@ def _run(program: Program, args: Sequence[Any]) -> list[Any]:
     """Run a program and return arrays that the caller may keep: they share memory with nothing."""
     taken = {id(arg) for arg in args}
     results = []
+    home = home_of(args)
     for node, value in zip(program.outputs, run(program, args), strict=True):
-        if not isinstance(value, TracedArray):
+        if home is not None or isinstance(value, Foreign):
+            value = value if isinstance(value, TracedArray) else released(value, home)
+        elif not isinstance(value, TracedArray):
             value = np.asarray(value)
             if not value.ndim:
                 value = value[()]
@@ -326,7 +330,10 @@ def _run(program: Program, args: Sequence[Any]) -> list[Any]:
 
 def _snapshot(leaf: Any) -> Any:
     """Return a copy of an array, for derivatives that are evaluated after the caller may have overwritten it."""
-    return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
+    if isinstance(leaf, np.ndarray):
+        return leaf.copy()
+    foreign = wrap(leaf) if not isinstance(leaf, TracedArray) else None
+    return leaf if foreign is None else released(foreign, None)
 
 
 def _like(values: Sequence[Any], structures: Sequence[Any], specs: Sequence[Spec], what: str) -> list[Any]:
@@ -338,6 +345,8 @@ def _like(values: Sequence[Any], structures: Sequence[Any], specs: Sequence[Spec
             raise ShapeError(f"{what}: structure {given} does not fit {structure}")
         leaves += found
     for k, (leaf, spec) in enumerate(zip(leaves, specs, strict=True)):
+        foreign = wrap(leaf) if not isinstance(leaf, TracedArray) else None
+        leaf = leaf if foreign is None else foreign
         leaf = leaf if not spec.is_inexact else differentiable(_array(leaf), what)
         shape = np.shape(leaf) if not isinstance(leaf, TracedArray) else leaf.shape
         if shape != spec.shape:
@@ -345,14 +354,14 @@ def _like(values: Sequence[Any], structures: Sequence[Any], specs: Sequence[Spec
         if not isinstance(leaf, TracedArray) and spec.is_inexact:
             if np.iscomplexobj(leaf) and not spec.is_complex:
                 raise DtypeError(f"{what}: complex, but the value is {spec.dtype}")
-            leaf = np.asarray(leaf, dtype=spec.dtype)[()]
+            leaf = leaf.astype(spec.dtype) if foreign is not None else np.asarray(leaf, dtype=spec.dtype)[()]
         leaves[k] = leaf
     return leaves
 
 
 def _array(leaf: Any) -> Any:
     """Integers are welcome as tangents."""
-    return leaf.astype(float) if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "iub" else leaf
+    return leaf.astype(float) if isinstance(leaf, np.ndarray | Foreign) and leaf.dtype.kind in "iub" else leaf
 
 
 def _tuple(values: Any, what: str) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ from chainrule import tree
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.interpret import run
 from chainrule.ir import CONSTANT, between
+from chainrule.namespaces import Foreign, home_of, released, wrap
 from chainrule.tracing import Traced, TracedArray, trace_function
 from chainrule.transforms.batch import batch
 
@@ -50,13 +51,16 @@ def vmap(f: Callable[..., Any], in_axes: Axes = 0, out_axes: Axes = 0) -> Callab
     def for_many(*args: Any, **kwargs: Any) -> Any:
         leaves, structure = tree.flatten(args)
         axes = _axes_of(in_axes, args, structure)
+        leaves = [leaf if isinstance(leaf, TracedArray) or (found := wrap(leaf)) is None else found for leaf in leaves]
         size, fronts = _fronts(leaves, axes)
         results = _apply(f, fronts, [axis is not None for axis in axes], structure, kwargs, np.arange(size))
         found, out_structure = results
+        home = home_of(leaves)
         places = _spread(out_axes, tree.unflatten(out_structure, found), "out_axes")
         moved = [
             leaf if place is None else np.moveaxis(leaf, 0, place) for leaf, place in zip(found, places, strict=True)
         ]
+        moved = [leaf if home is None or isinstance(leaf, TracedArray) else released(leaf, home) for leaf in moved]
         return tree.unflatten(out_structure, moved)
 
     return for_many
@@ -116,7 +120,7 @@ def _run(traced: Traced, args: Sequence[Any], flags: Sequence[bool], size: int) 
 
 
 def _is_number(leaf: Any) -> bool:
-    if isinstance(leaf, np.ndarray | np.generic | TracedArray):
+    if isinstance(leaf, np.ndarray | np.generic | Foreign | TracedArray):
         return leaf.dtype.kind in "biufc"
     return False
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from chainrule import ir, tree
 from chainrule.errors import ChainruleError, DtypeError, ShapeError
+from chainrule.namespaces import wrap
 from chainrule.ops.control import Call, Cond, Scan, While
 from chainrule.tracing.array import TracedArray, TracedNumber, finish
 from chainrule.tracing.bodies import Body, apply, close, is_python
@@ -343,11 +344,14 @@ class _Leaf:
     """An array that goes into a loop."""
 
     def __init__(self, value: Any, name: str) -> None:
+        kind = type(value).__name__
         self.is_traced = isinstance(value, TracedArray)
         self.is_number = is_python(value) or isinstance(value, TracedNumber)
         if not self.is_traced:
             if not isinstance(value, np.ndarray | np.generic | int | float | complex):
-                raise DtypeError(f"{name}: arrays are expected, got {type(value).__name__}{at()}")
+                value = wrap(value)
+            if value is None:
+                raise DtypeError(f"{name}: arrays are expected, got {kind}{at()}")
             self.given, value = value, np.asarray(value)[()]
         self.value = value
         self.spec = value.node.spec if self.is_traced else Spec.of(value)

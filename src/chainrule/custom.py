@@ -17,6 +17,7 @@ from chainrule import ir, tree
 from chainrule.edges import NAME, Edge, Traced, edges_into, pull, zeros
 from chainrule.errors import GraphError, NotDifferentiableError, ShapeError, UnsupportedError
 from chainrule.ir import Node, Op
+from chainrule.namespaces import Foreign
 from chainrule.ops.control import bundle
 from chainrule.ops.structural import concatenate, slice_
 from chainrule.tracing import tracing_into
@@ -121,6 +122,8 @@ class _Custom(ABC):
                 f"{self.__name__}: a function with a custom rule uses the traced value {leaf.node.name!r} of a "
                 f"function around it{at()}; pass it as an argument"
             )
+        if isinstance(leaf, Foreign):
+            return leaf
         value = np.array(leaf)
         if value.dtype.hasobject:
             raise UnsupportedError(f"{self.__name__}: returned {type(leaf).__name__}{at()}; expected arrays")

@@ -20,6 +20,7 @@ from chainrule.errors import DtypeError
 from chainrule.ir import CONSTANT, Builder, Node, Program, value_of
 from chainrule.llvm.executable import EvaluationError, Executable
 from chainrule.llvm.plan import Host
+from chainrule.namespaces import Foreign, wrap
 from chainrule.surroundings import Surroundings, line_of
 from chainrule.tracing import run_traced, settled
 from chainrule.tracing.array import TracedArray, TracedNumber, lift
@@ -141,6 +142,8 @@ class Jitted:
             elif type(leaf) in (float, complex) or (type(leaf) is int and self._is_input(k, leaf)):
                 kinds.append(type(leaf))
                 is_flat &= type(leaf) is float
+            elif wrap(leaf) is not None:
+                return self.f(*args, **kwargs)  # machine code is for NumPy's arrays
             else:
                 kinds.append((type(leaf), leaf))
                 objects.append(leaf)
@@ -292,7 +295,8 @@ class Family:
         before = [each for each in self.variants if each.surroundings.changed() is None] if self.doubted else []
         variant = Variant(self, values, args, kwargs)
         if variant.is_nested:
-            return self.owner.f(*args, **kwargs)  # part of an outer trace, which must see what happens here
+            # Part of an outer trace, which must see what happens here, or with arrays of another library.
+            return self.owner.f(*args, **kwargs)
         if not self.variants and len(variant.builder.table) < SOON:
             before, variant = [variant], Variant(self, values, args, kwargs)
         for earlier in before:
@@ -414,7 +418,10 @@ class Variant:
         self.guards = [(node, _key(value)) for node, value in builder.guards.items() if node.op is not CONSTANT]
         self.count = len(self.outputs)
         self.forks: list[Fork] = []
-        self.is_nested = any(isinstance(node.binding, TracedArray) for _, node, _ in builder.captured.values())
+        self.is_nested = any(
+            isinstance(node.binding, TracedArray) or isinstance(node.value, Foreign)
+            for _, node, _ in builder.captured.values()
+        )
         self.surroundings = Surroundings(owner.f, family.objects)
         self._alone = self.count == 1 and self.structure.num_nodes == 1 and not any(self.forms)
 

@@ -21,6 +21,7 @@ from chainrule import ir
 from chainrule.edges import Diagonal, Edge, Map, as_tensor, edges_into
 from chainrule.errors import GraphError, UnsupportedError
 from chainrule.ir import CONSTANT, INPUT, ITEM, Node, Origin, Program
+from chainrule.namespaces import home_of, released, wrap
 from chainrule.serialize import from_json, to_json
 from chainrule.source import source
 from chainrule.tracing import trace_function
@@ -348,7 +349,8 @@ class Graph:
         value to decide (``if x > 0``, ``int(n)``), the value must be the same again.
 
         Args:
-            *args: One value per input, in the order of `inputs`, of the same shape.
+            *args: One value per input, in the order of `inputs`, of the same shape; arrays of another library
+                (PyTorch, CuPy, Dask, JAX) give results of that library.
 
         Raises:
             GraphError: the values do not fit the inputs, or a decision would be another one.
@@ -365,7 +367,10 @@ class Graph:
                     f"the function looked at {self._spell(node)} and found {seen}{where}; at these values it is {now}, "
                     "and the function might do something else: trace it again"
                 )
-        results = [np.array(value)[()] for value in found[: len(self.outputs)]]
+        home = home_of([*bound.values(), *found])
+        results = [
+            np.array(value)[()] if home is None else released(value, home) for value in found[: len(self.outputs)]
+        ]
         return results[0] if len(results) == 1 else tuple(results)
 
     __call__ = evaluate
@@ -653,7 +658,8 @@ def _listed(nodes: Sequence[GraphNode]) -> str:
 
 def _fitted(node: GraphNode, value: Any) -> Any:
     """Return a value for an input, in the input's dtype."""
-    array = np.asarray(value)
+    foreign = wrap(value)
+    array = np.asarray(value) if foreign is None else foreign
     if array.shape != node.shape:
         raise GraphError(
             f"{node.name}: the graph was traced with shape {node.shape}, got {array.shape}; trace it again"

@@ -15,6 +15,7 @@ from chainrule.edges import pull, zeros
 from chainrule.errors import CheckError, NotDifferentiableError
 from chainrule.interpret import run
 from chainrule.ir import INPUT, Node, Origin, Program, between, evaluate
+from chainrule.namespaces import wrap
 from chainrule.tracing import TracedArray, trace_function
 from chainrule.transforms.eliminate import eliminate
 from chainrule.types import Spec
@@ -100,6 +101,7 @@ def check_derivatives(
     if order < 1 or not modes or not set(modes) <= set(MODES):
         raise ValueError(f"check_derivatives: order {order}, modes {modes!r}: expected at least 1, and some of {MODES}")
     leaves, structure = tree.flatten(args)
+    leaves = [leaf if (foreign := wrap(leaf)) is None else np.asarray(foreign)[()] for leaf in leaves]
     places = [k for k, leaf in enumerate(leaves) if _varies(leaf)]
     if not places:
         raise NotDifferentiableError("check_derivatives: no argument holds real or complex numbers")

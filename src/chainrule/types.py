@@ -70,8 +70,8 @@ class Spec:
 
     @staticmethod
     def of(value: Any) -> Spec:
-        """Return the Spec of a NumPy array or scalar, or of a Python number."""
-        if not isinstance(value, np.ndarray | np.generic):
+        """Return the Spec of an array with NumPy's dtypes, or of a number."""
+        if not isinstance(getattr(value, "dtype", None), np.dtype):
             value = np.asarray(value)
         return Spec(value.shape, value.dtype)
 

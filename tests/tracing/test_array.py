@@ -164,7 +164,7 @@ def test_the_operators_of_another_class_are_respected():
 
 
 REFUSED = {
-    "base", "byteswap", "ctypes", "data", "device", "dump", "dumps", "flags", "getfield", "partition", "resize",
+    "base", "byteswap", "ctypes", "data", "dump", "dumps", "flags", "getfield", "partition", "resize",
     "setfield", "setflags", "tobytes", "tofile",
 }  # fmt: skip
 

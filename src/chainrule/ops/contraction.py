@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.ir import Node
-from chainrule.ops.family import _align, contraction, helper
+from chainrule.ops.family import _align, as_array, contraction, helper
 from chainrule.types import Spec
 
 Subscripts = tuple[Sequence[int], Sequence[int], Sequence[int]]
@@ -112,7 +112,7 @@ def product(a: Any, b: Any, subscripts: str) -> Any:
     """Return the einsum of two factors, each label once in each, through `np.matmul`."""
     a_alone, b_alone, a_axes, b_axes, axes, shared, inner = _as_matmul(subscripts)
     inputs = subscripts.split("->")[0].split(",")
-    a, b = np.asarray(a), np.asarray(b)
+    a, b = as_array(a), as_array(b)
     if a_alone:
         a = a.sum(tuple(inputs[0].index(c) for c in a_alone), a.dtype)
     if b_alone:
@@ -132,7 +132,7 @@ def product(a: Any, b: Any, subscripts: str) -> Any:
 def _careful(a: Any, b: Any, subscripts: str) -> Any:
     """Return the product in which 0 · inf and 0 · NaN are 0."""
     y = product(a, b, subscripts)
-    if np.isfinite(y).all():
+    if not getattr(y, "is_lazy", False) and np.isfinite(y).all():
         return y
     a_finite, b_finite = (np.where(np.isfinite(x), x, 0) for x in (a, b))
     spoilt = product(1.0 * ~np.isfinite(a), 1.0 * np.not_equal(b, 0), subscripts)

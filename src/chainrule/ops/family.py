@@ -154,6 +154,11 @@ def _ufunc_dtype(ufunc: np.ufunc, dtypes: tuple[np.dtype[Any], ...]) -> np.dtype
         return np.asarray(ufunc(*(np.ones((), dtype) for dtype in dtypes))).dtype
 
 
+def as_array(x: Any) -> Any:
+    """Return a value with the methods of arrays: NumPy's arrays and those of other libraries as they are."""
+    return x if hasattr(x, "__array_function__") else np.asarray(x)
+
+
 def _align(arg: Node, rank: int) -> Node:
     """Insert axes of length 1 behind the batch axis, up to `rank` axes without it."""
     missing = rank - (arg.ndim - 1)

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from chainrule.ir import Node
-from chainrule.ops.family import Interval, Wirtinger, helper, pointwise
+from chainrule.ops.family import Interval, Wirtinger, as_array, helper, pointwise
 from chainrule.types import real_dtype
 
 POSITIVE = Interval(0.2, 3)
@@ -97,7 +97,7 @@ scale = pointwise(
 
 def _annihilate(a: np.ndarray, b: np.ndarray, product: np.ndarray) -> np.ndarray:
     bad = np.isnan(product)
-    if not bad.any():
+    if not getattr(bad, "is_lazy", False) and not bad.any():
         return product
     return np.where(bad & (np.equal(a, 0) | np.equal(b, 0)), product.dtype.type(0), product)[()]
 
@@ -313,7 +313,7 @@ def one_like(x: Node) -> Node:
 
 astype = pointwise(
     "astype",
-    lambda x, dtype: np.asarray(x).astype(dtype)[()],
+    lambda x, dtype: as_array(x).astype(dtype)[()],
     lambda y, x, dtype: 1,
     doc="The same numbers in another dtype; a complex number loses its imaginary part.",
     dtype=lambda found, dtype: dtype,

@@ -17,7 +17,7 @@ import numpy as np
 
 from chainrule.edges import Map, scale, zeros
 from chainrule.ir import Node
-from chainrule.ops.family import helper, opaque, structural
+from chainrule.ops.family import as_array, helper, opaque, structural
 from chainrule.types import Shape, Spec
 
 Index = tuple[tuple[int, int | None, int] | int, ...]
@@ -241,7 +241,7 @@ helper("""
 
 
 def _embed(x: Any, shape: Shape, index: Index) -> np.ndarray:
-    out = np.zeros(shape, np.asarray(x).dtype)
+    out = np.zeros_like(as_array(x), order="C", shape=shape)
     out[slices(index)] = x
     return out
 
@@ -299,10 +299,10 @@ def _wrapped(indices: tuple[Any, ...], shape: Shape) -> tuple[np.ndarray, ...]:
 
 
 def _scatter_add(x: Any, *indices: Any, shape: Shape) -> np.ndarray:
-    x = np.asarray(x)
+    x = as_array(x)
     lead, rest = shape[: len(indices)], shape[len(indices) :]
     flat = np.ravel_multi_index(_wrapped(indices, lead), lead).ravel()
-    out = np.zeros((math.prod(lead), *rest), x.dtype)
+    out = np.zeros_like(x, order="C", shape=(math.prod(lead), *rest))
     np.add.at(out, flat, x.reshape(flat.size, *rest))
     return out.reshape(shape)
 
@@ -390,7 +390,7 @@ scatter_add = structural(
 
 
 def _put_slice(x: Any, v: Any, index: Index) -> np.ndarray:
-    out = np.array(x)
+    out = np.copy(x)
     out[slices(index)] = v
     return out
 
@@ -441,7 +441,7 @@ put_slice = opaque(
 
 
 def _put(x: Any, v: Any, *indices: Any) -> np.ndarray:
-    out = np.array(x)
+    out = np.copy(x)
     out[indices] = v
     return out
 

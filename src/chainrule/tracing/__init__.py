@@ -14,6 +14,7 @@ import numpy as np
 from chainrule import tree
 from chainrule.errors import ChainruleError, DetachError, DtypeError, UnsupportedError
 from chainrule.ir import Builder, Node, Origin, Program, ancestors
+from chainrule.namespaces import Foreign, missing, wrap
 from chainrule.tracing import functions  # noqa: F401 - fills the table of NumPy functions
 from chainrule.tracing.array import LocalArray, TracedArray, instead, lift, record, twin_advice
 from chainrule.tracing.constructors import tracing_into
@@ -31,6 +32,15 @@ __all__ = [
     "trace_function",
     "tracing_into",
 ]
+
+
+_NATIVE = (TracedArray, np.ndarray, np.generic, int, float, complex)
+
+
+def _native(leaf: Any) -> Any:
+    """Return an array of another library as one that NumPy's functions take."""
+    found = wrap(leaf)
+    return leaf if found is None else found
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +89,8 @@ def trace_function(
         kwargs: Keyword arguments, passed as they are.
         has_aux: f returns ``(result, auxiliary result)``.
         lenient: Pass leaves that are no real or complex numbers as they are; also integers which the function turns
-            out to count with (an index, a length), for which f is run again.
+            out to count with (an index, a length), for which f is run again; take the numbers of arrays of other
+            libraries as NumPy's, for a graph to be looked at.
         integers: Trace arrays of integers and truth values too; there will be no derivative.
         plain: Names of leaves to pass as they are.
 
@@ -99,6 +110,8 @@ def trace_function(
         handles = []
         for leaf, path in zip(leaves, tree.leaf_paths(args[k]), strict=True):
             given = names[k] + path
+            leaf = leaf if isinstance(leaf, _NATIVE) else _native(leaf)
+            leaf = np.asarray(leaf) if lenient and isinstance(leaf, Foreign) else leaf
             if given in plain or (lenient and not is_differentiable(leaf)):
                 handles.append(leaf)
                 continue
@@ -224,15 +237,20 @@ def differentiable(leaf: Any, name: str) -> Any:
         if leaf.dtype.kind not in "fc":
             raise DtypeError(f"{name}: a derivative with respect to {leaf.dtype} numbers does not exist; use float")
         return leaf
-    if isinstance(leaf, bool | np.bool_) or not isinstance(leaf, np.ndarray | np.generic | int | float | complex):
+    if not isinstance(leaf, _NATIVE):
+        leaf = _native(leaf)
+    if isinstance(leaf, bool | np.bool_) or not isinstance(
+        leaf, Foreign | np.ndarray | np.generic | int | float | complex
+    ):
         kind = f"an array of {leaf.dtype}" if hasattr(leaf, "dtype") else type(leaf).__name__
-        raise DtypeError(
-            f"{name}: a derivative with respect to {kind} does not exist; leave it out of argnums, or give a float"
-        )
+        advice = "leave it out of argnums, or give a float"
+        if hasattr(leaf, "dtype") and missing():
+            advice = f"for arrays of other libraries, {missing()}"
+        raise DtypeError(f"{name}: a derivative with respect to {kind} does not exist; {advice}")
     if isinstance(leaf, int | float | complex) and not isinstance(leaf, np.generic):
         return np.complex128(leaf) if isinstance(leaf, complex) else np.float64(leaf)
     if leaf.dtype.kind in "iu" and not leaf.shape:
-        return np.float64(leaf)
+        return leaf.astype(np.float64) if isinstance(leaf, Foreign) else np.float64(leaf)
     if leaf.dtype.kind not in "fc":
         raise DtypeError(
             f"{name}: a derivative with respect to an array of {leaf.dtype} does not exist; pass {name}.astype(float)"
@@ -250,7 +268,8 @@ def is_differentiable(leaf: Any) -> bool:
 
 
 def _output(builder: Builder, leaf: Any, path: str) -> Node:
-    if not isinstance(leaf, TracedArray | np.ndarray | np.generic | int | float | complex):
+    leaf = leaf if isinstance(leaf, _NATIVE) else _native(leaf)
+    if not isinstance(leaf, Foreign | TracedArray | np.ndarray | np.generic | int | float | complex):
         raise DtypeError(
             f"the function returned {type(leaf).__name__} {leaf!r}{path and f' at {path}'}; expected arrays"
         )

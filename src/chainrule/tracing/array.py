@@ -36,6 +36,7 @@ from chainrule.errors import (
     UnsupportedError,
 )
 from chainrule.ir import REGISTRY, Builder, Node, Op
+from chainrule.namespaces import Foreign, wrap
 from chainrule.ops.pointwise import astype, ceil, equal, floor, not_equal, trunc
 from chainrule.ops.structural import (
     broadcast_to,
@@ -60,6 +61,7 @@ from chainrule.tracing.origin import (
     user_frame,
     variable_of,
 )
+from chainrule.types import Spec
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 """What each NumPy function does with traced arguments; filled by `chainrule.tracing.functions`."""
@@ -85,8 +87,8 @@ _MISSING = {
     "resize": "write np.resize(x, shape), or np.concatenate",
     "partition": "write np.partition(x, k)",
     "setflags": "traced arrays are always writable",
-    **dict.fromkeys(["data", "ctypes", "tobytes", "tofile", "dump", "dumps", "getfield", "setfield", "byteswap",
-                     "device"], "its bytes would leave the graph; return the array from the function first"),
+    **dict.fromkeys(["data", "ctypes", "tobytes", "tofile", "dump", "dumps", "getfield", "setfield", "byteswap"],
+       "its bytes would leave the graph; return the array from the function first"),
 }  # fmt: skip
 """What to do instead of attributes of ndarray that a traced array does not have."""
 
@@ -197,7 +199,7 @@ class TracedArray:
         if self._node.spec.shape:
             return False
         node = self.node
-        if node.value is not None:
+        if node.value is not None and not isinstance(node.value, Foreign):
             return isinstance(node.value, np.generic)
         if isinstance(node.binding, TracedArray):
             return node.binding.is_scalar
@@ -318,7 +320,8 @@ class TracedArray:
     def _shown(self) -> Any:
         """Return the value for a text: in a graph to be compiled that is a decision, since the text is a constant."""
         try:
-            return self._look() if self.builder.lazy and self.builder.open else self.value
+            shown = self._look() if self.builder.lazy and self.builder.open else self.value
+            return np.asarray(shown)[()] if isinstance(shown, Foreign) else shown
         except UnsupportedError:  # in the body of a loop, which has no values: shape and dtype
             return self.node.spec
 
@@ -514,8 +517,10 @@ class TracedArray:
 
     def _places(self, key: Any) -> Any:
         """Replace boolean arrays in a key by the integer arrays of their nonzero places, lists by arrays."""
-        parts = [np.asarray(part, None if part else np.intp) if isinstance(part, list) else part
-                 for part in (key if isinstance(key, tuple) else (key,))]  # fmt: skip
+        parts: list[Any] = [
+            np.asarray(part, None if part else np.intp) if isinstance(part, list) else _by_numpy(part)
+            for part in (key if isinstance(key, tuple) else (key,))
+        ]
         if any(isinstance(part, bool | np.bool_) or (_is_mask(part) and not part.ndim) for part in parts):
             raise UnsupportedError(f"an array indexed by a single bool is not supported{at()}; use np.where")
         used = [0 if part is None or part is Ellipsis else part.ndim if _is_mask(part) else 1 for part in parts]
@@ -527,13 +532,22 @@ class TracedArray:
                     raise IndexingError(
                         f"boolean index of shape {part.shape} does not match the array's shape {self.shape}{at()}"
                     )
-                found += np.nonzero(part._look() if isinstance(part, TracedArray) else part)
+                found += np.nonzero(np.asarray(part._look()) if isinstance(part, TracedArray) else part)
             else:
                 found.append(part)
             axis += self.ndim - sum(used) if part is Ellipsis else count
         return tuple(found)
 
-    # -- NumPy's protocols ---------------------------------------------------------------------------
+    # -- protocols of NumPy and of the array API -----------------------------------------------------
+
+    def __array_namespace__(self, *, api_version: Any = None) -> Namespace:
+        np.empty(0).__array_namespace__(api_version=api_version)  # raises for one that NumPy does not have
+        return Namespace(self)
+
+    @property
+    def device(self) -> str:
+        """As of a NumPy array: "cpu"."""
+        return "cpu"
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         outs = kwargs.pop("out", None)
@@ -695,6 +709,43 @@ def instead(text: str, function: Any, scipys: str | None, frame: FrameType | Non
     if re.fullmatch(r"[\w.]+\[.*\]", text):
         return f"{MAKE_INSIDE}."
     return "write it with NumPy functions that have a rule, np.stack([a, b]) for a list of traced values."
+
+
+class Namespace:
+    """NumPy's functions, as the array API namespace of traced arrays.
+
+    What is made from nothing (``xp.zeros(n)``, ``xp.asarray(x)``) belongs to the graph, so that it can be written into.
+    """
+
+    def __init__(self, like: TracedArray) -> None:
+        self._like = like
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(np, name)
+        is_maker = inspect.isroutine(found) and found in CREATORS
+        return functools.partial(found, like=self._like) if is_maker else found
+
+    def asarray(self, obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Any:
+        """Return anything as an array of the graph: itself where nothing changes."""
+        if isinstance(obj, TracedArray) and not copy and dtype in (None, obj.dtype):
+            return obj
+        return finish(np.asarray(obj, dtype=dtype, like=self._like))
+
+    # The same as each other and as the namespace that array-api-compat has for NumPy's arrays: code asks for the one
+    # namespace of traced and plain arrays together, and they are compared, by name or by themselves.
+
+    @property
+    def __name__(self) -> str:
+        return "array_api_compat.numpy" if "array_api_compat.numpy" in sys.modules else "numpy"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Namespace) or other is sys.modules.get("array_api_compat.numpy", self)
+
+    def __hash__(self) -> int:
+        return hash(sys.modules.get("array_api_compat.numpy", Namespace))
+
+    def __repr__(self) -> str:
+        return "<NumPy's functions for traced arrays>"
 
 
 class Flat:
@@ -870,6 +921,9 @@ def lift(builder: Builder, value: Any, dtypes: Sequence[np.dtype[Any]] = ()) -> 
             raise UnsupportedError(f"masked arrays cannot be mixed with traced ones{at()}; use np.where with the mask")
         value = np.asarray(value)
     if not isinstance(value, np.ndarray | np.generic | int | float | complex):
+        foreign = wrap(value)
+        if foreign is not None:
+            return builder.capture(value, Spec.of(foreign), foreign)
         array = np.asarray(value)
         if array.dtype.hasobject:
             advice = "; products A @ x can, and sparse matrices with traced elements: chainrule.scipy.sparse"
@@ -1034,7 +1088,8 @@ _KEEP_ARRAYS = {"reshape", "broadcast_to", "permute", "put_slice", "put", "const
 def _become_view(result: TracedArray, base: TracedArray, op: Op, params: dict[str, Any]) -> None:
     """Let the result share its elements with its base, where NumPy's would."""
     values = result._node.value, base._node.value
-    if base.builder.lazy or base._base is not None or base._lay is not None:  # the value may lie otherwise
+    is_foreign = isinstance(values[0], Foreign)
+    if base.builder.lazy or is_foreign or base._base is not None or base._lay is not None:  # it may lie otherwise
         if result.is_scalar or base.is_scalar or not _is_phantom_view(result, base, op):
             return
     elif not all(isinstance(value, np.ndarray) for value in values) or not np.may_share_memory(*values):
@@ -1119,6 +1174,15 @@ def _refuse_shuffle() -> None:
 
 
 _SHUFFLE = "draw the places: x[rng.permutation(len(x))]"
+
+
+_KEYS = (int, slice, np.ndarray, np.generic, TracedArray, NoneType)
+
+
+def _by_numpy(part: Any) -> Any:
+    """Return an array of another library as NumPy's; anything else as it is."""
+    foreign = None if isinstance(part, _KEYS) else wrap(part)
+    return part if foreign is None else np.asarray(foreign)
 
 
 def _is_mask(part: Any) -> bool:
