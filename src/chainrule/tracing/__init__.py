@@ -20,7 +20,7 @@ from chainrule.tracing.array import TracedArray, lift, record, twin_advice
 from chainrule.tracing.origin import call_at, here, is_users, scipys_name
 from chainrule.types import Spec
 
-__all__ = ["Traced", "TracedArray", "differentiable", "record", "trace_function"]
+__all__ = ["Traced", "TracedArray", "differentiable", "parameters", "record", "trace_function"]
 
 
 _NATIVE = (TracedArray, np.ndarray, np.generic, int, float, complex)
@@ -67,6 +67,7 @@ def trace_function(
     has_aux: bool = False,
     lenient: bool = False,
     integers: bool = False,
+    names: Sequence[str] | None = None,
 ) -> Traced:
     """Run f once, with traced arrays for the leaves of the chosen arguments, and return what it did.
 
@@ -79,13 +80,14 @@ def trace_function(
         lenient: Pass leaves that are no real or complex numbers as they are; take the numbers of arrays of other
             libraries as NumPy's, for a graph to be looked at.
         integers: Trace arrays of integers and truth values too; there will be no derivative.
+        names: What the user calls the arguments; the names of f's parameters by default.
 
     Raises:
         DtypeError: a leaf of a chosen argument is not a real or complex number.
     """
     outer = [leaf.builder for k in argnums for leaf in tree.flatten(args[k])[0] if isinstance(leaf, TracedArray)]
     builder = Builder(lazy=any(each.lazy for each in outer))
-    names = _parameters(f, len(args))
+    names = parameters(f, len(args)) if names is None else names
     passed = list(args)
     inputs: list[Node] = []
     bound: list[Any] = []
@@ -228,7 +230,7 @@ def _output(builder: Builder, leaf: Any, path: str) -> Node:
     return lift(builder, leaf)
 
 
-def _parameters(f: Callable[..., Any], count: int) -> list[str]:
+def parameters(f: Callable[..., Any], count: int) -> list[str]:
     """Return names for positional arguments: the function's own parameters where they can be read."""
     names: list[str] = []
     try:
