@@ -279,7 +279,9 @@ class Foreign(np.lib.mixins.NDArrayOperatorsMixin):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return getattr(np.asarray(self), name)  # what NumPy makes of it is brought back where it is used
 
-    def astype(self, dtype: Any) -> Foreign:
+    def astype(
+        self, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True
+    ) -> Any:
         """Return the array in another dtype."""
         return self.like(self, np.dtype(dtype))
 
@@ -667,17 +669,21 @@ _implements(np.result_type)(
 _implements(np.ravel_multi_index)(lambda multi_index, dims: _flat_places(multi_index, dims))
 
 
+@functools.cache
+def _parameters(function: Callable[..., Any]) -> list[str]:
+    return list(inspect.signature(function).parameters)
+
+
 _OF_COMPLEX = {"fft", "ifft", "fftn", "ifftn", "irfft", "irfftn", "hfft"}
 
 
 def _of_extension(extension: str, name: str) -> None:
     """Let a function of `np.linalg` or `np.fft` be that of the namespace's extension of the same name."""
     function = getattr(getattr(np, extension), name)
-    parameters = list(inspect.signature(function).parameters)
 
     @_implements(function)
     def rule(*args: Any, **kwargs: Any) -> Any:
-        given = {**dict(zip(parameters, args, strict=False)), **kwargs}
+        given = {**dict(zip(_parameters(function), args, strict=False)), **kwargs}
         home = next(value for value in given.values() if isinstance(value, Foreign))
         kinds = [value.dtype for value in given.values() if isinstance(value, Foreign | np.ndarray)]
         made = np.result_type(*kinds)

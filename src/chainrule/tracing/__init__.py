@@ -26,6 +26,7 @@ __all__ = [
     "Traced",
     "TracedArray",
     "differentiable",
+    "parameters",
     "record",
     "run_traced",
     "settled",
@@ -79,6 +80,7 @@ def trace_function(
     lenient: bool = False,
     integers: bool = False,
     plain: frozenset[str] = frozenset(),
+    names: Sequence[str] | None = None,
 ) -> Traced:
     """Run f once, with traced arrays for the leaves of the chosen arguments, and return what it did.
 
@@ -93,13 +95,14 @@ def trace_function(
             libraries as NumPy's, for a graph to be looked at.
         integers: Trace arrays of integers and truth values too; there will be no derivative.
         plain: Names of leaves to pass as they are.
+        names: What the user calls the arguments; the names of f's parameters by default.
 
     Raises:
         DtypeError: a leaf of a chosen argument is not a real or complex number.
     """
     outer = [leaf.builder for k in argnums for leaf in tree.flatten(args[k])[0] if isinstance(leaf, TracedArray)]
     builder = Builder(lazy=any(each.lazy for each in outer))
-    names = _parameters(f, len(args))
+    names = parameters(f, len(args)) if names is None else names
     passed = list(args)
     inputs: list[Node] = []
     whole: dict[Node, str] = {}
@@ -138,7 +141,7 @@ def trace_function(
             needed = ancestors(builder.counted)
             counts = {name for node, name in whole.items() if node in needed}
             if counts:
-                options = {"has_aux": has_aux, "lenient": lenient, "integers": integers}
+                options: dict[str, Any] = {"has_aux": has_aux, "lenient": lenient, "integers": integers, "names": names}
                 return trace_function(f, args, argnums, kwargs, plain=plain | counts, **options)
         raise
     aux = None
@@ -276,7 +279,7 @@ def _output(builder: Builder, leaf: Any, path: str) -> Node:
     return lift(builder, leaf)
 
 
-def _parameters(f: Callable[..., Any], count: int) -> list[str]:
+def parameters(f: Callable[..., Any], count: int) -> list[str]:
     """Return names for positional arguments: the function's own parameters where they can be read."""
     names: list[str] = []
     try:
