@@ -44,7 +44,7 @@ def leaves(x):
     raise SystemExit(3)
 
 def no_rule(x):
-    return np.linalg.eig(np.diag(x))[0]
+    return np.isnat(x)
 
 def nested(p, scale=2.0):
     return p["w"] * p["b"] * scale

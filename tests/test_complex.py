@@ -298,7 +298,7 @@ def real_function(op: Any, args: list[Any], params: dict[str, Any]) -> tuple[Cal
         filled = list(args)
         for k, each in zip(places, z, strict=True):
             filled[k] = each
-        if op.name == "cholesky":
+        if op.name in ("cholesky", "eigvalsh", "mirrored"):
             filled[0] = (filled[0] + np.conj(np.swapaxes(filled[0], -1, -2))) / 2
         y = record(op, *filled, **params) if any(isinstance(z, TracedArray) for z in filled) else op.evaluate(
             *filled, **params)  # fmt: skip

@@ -861,7 +861,7 @@ def test_a_zero_map_has_no_edge():
 
 def test_a_derivative_that_does_not_exist_names_the_line():
     def body(c, z):
-        return c * np.linalg.svd(np.stack([c, z]).reshape(1, 2))[1][0], None  # no rule
+        return c * np.isnat(c + z), None  # no rule
 
     with pytest.raises(cr.ChainruleError) as info:
         cr.grad(lambda x: cr.scan(body, x, np.ones(2))[0])(1.0)

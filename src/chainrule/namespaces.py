@@ -279,9 +279,7 @@ class Foreign(np.lib.mixins.NDArrayOperatorsMixin):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return getattr(np.asarray(self), name)  # what NumPy makes of it is brought back where it is used
 
-    def astype(
-        self, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True
-    ) -> Any:
+    def astype(self, dtype: Any, *_: Any, **__: Any) -> Foreign:
         """Return the array in another dtype."""
         return self.like(self, np.dtype(dtype))
 
@@ -335,7 +333,7 @@ def _dtype_in(xp: Any, dtype: Any) -> Any:
 def _asarray(xp: Any, value: np.ndarray, dtype: Any, beside: Any) -> Any:
     compat = _compat()
     device = compat.device(beside) if compat is not None else getattr(beside, "device", None)
-    if not value.flags.writeable or not value.flags.c_contiguous:
+    if value.base is not None or not value.flags.c_contiguous or not value.flags.writeable:
         value = np.array(value, order="C")
     return xp.asarray(value, dtype=dtype, **({} if device in (None, "cpu") else {"device": device}))
 
@@ -378,6 +376,10 @@ _SPECIAL = {"torch": "torch.special", "cupy": "cupyx.scipy.special", "jax": "jax
 """Where libraries have the functions of `scipy.special`."""
 
 
+_OTHERS = {"kl_div", "huber"}
+"""Functions of `scipy.special` whose names stand for something else in other libraries."""
+
+
 @functools.cache
 def _find(xp: Any, ufunc: np.ufunc) -> Callable[..., Any] | None:
     """Return a namespace's function for a ufunc."""
@@ -385,6 +387,8 @@ def _find(xp: Any, ufunc: np.ufunc) -> Callable[..., Any] | None:
     homes = [xp]
     if root in _SPECIAL and root in sys.modules:
         homes.append(importlib.import_module(_SPECIAL[root]))
+    if ufunc.__name__ in _OTHERS:
+        return None
     return next((f for home in homes for name in _names(ufunc) if callable(f := getattr(home, name, None))), None)
 
 

@@ -53,9 +53,12 @@ def source(program: Program, names: Mapping[Node, str], name: str = "f") -> str:
         parameters += ["*", *(spelled[node] for node in large)]
         lines = [*_docstring(large, spelled), *lines]
     body = "\n".join(f"    {line}" if line else "" for line in [f"def {name}({', '.join(parameters)}):", *lines])[4:]
-    imports = "import numpy as np\n"
+    imports = ""
     called = set(re.findall(r"(?<![\w.])\w+(?=\()", body))
     helpers = [text for each, text in HELPERS.items() if each in called]
+    if any("math." in text for text in helpers):
+        imports += "import math\n"
+    imports += "import numpy as np\n"
     for module in ("scipy.fft", "scipy.linalg", "scipy.special", "scipy.stats"):
         if any(f"{module}." in text for text in (*lines, *helpers)):
             imports += f"import {module}\n"

@@ -12,7 +12,7 @@ import numpy as np
 
 Shape = tuple[int, ...]
 
-_SPECS: WeakValueDictionary[tuple[Shape, np.dtype[Any], str], Spec] = WeakValueDictionary()
+_SPECS: WeakValueDictionary[tuple[Shape, np.dtype[Any]], Spec] = WeakValueDictionary()
 _LOCK = threading.RLock()
 
 
@@ -39,14 +39,15 @@ class Spec:
 
     def __new__(cls, shape: Shape, dtype: np.dtype[Any]) -> Spec:
         """Return the Spec of a shape and dtype."""
-        found = _SPECS.get((shape, dtype, dtype.char))
+        found = _SPECS.get((shape, dtype))
         if found is not None:
             return found
         with _LOCK:
-            found = _SPECS.get((shape, dtype, dtype.char))
+            found = _SPECS.get((shape, dtype))
             if found is None:
                 found = super().__new__(cls)
                 shape = tuple(map(int, shape))
+                dtype = np.dtype(dtype.str) if dtype.isbuiltin == 1 else dtype  # int64 for its equal, C's long long
                 for name, value in (
                     ("shape", shape),
                     ("dtype", dtype),
@@ -56,7 +57,7 @@ class Spec:
                     ("is_complex", dtype.kind == "c"),
                 ):
                     object.__setattr__(found, name, value)
-                _SPECS[shape, dtype, dtype.char] = found
+                _SPECS[shape, dtype] = found
             return found
 
     def __setattr__(self, name: str, value: Any) -> None:

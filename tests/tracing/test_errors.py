@@ -9,7 +9,7 @@ import pytest
 import scipy.special
 
 import chainrule as cr
-from chainrule.ops.special import zeta
+from chainrule.ops.special import smirnov
 from chainrule.tracing import record
 
 A = np.ones((3, 4))
@@ -124,7 +124,7 @@ def test_functions_without_a_rule():
 
 
 def test_ufuncs_without_a_rule():
-    assert message(lambda a: scipy.special.wofz(a), A).startswith("scipy.special.wofz has no rule for traced arrays")
+    assert message(lambda a: np.isnat(a), A).startswith("np.isnat has no rule for traced arrays")
 
 
 def test_options_without_a_rule():
@@ -141,9 +141,9 @@ def test_options_without_a_rule():
 
 def test_an_operation_without_derivative():
     def f(s):
-        return record(zeta, s, 2.0)
+        return record(smirnov, s, 0.3)
 
-    with pytest.raises(cr.ChainruleError, match=r"^zeta: the derivative .* is not known, at test_errors\.py:\d+$"):
+    with pytest.raises(cr.ChainruleError, match=r"^smirnov: n is a whole number; .*, at test_errors\.py:\d+$"):
         cr.grad(f)(3.0)
 
 

@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 import numpy as np
-import scipy.fft
+import scipy  # loads its parts when they are used
 
 from chainrule.edges import scale
 from chainrule.ir import Node

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import scipy.integrate
+import scipy  # loads its parts when they are used
 
 from chainrule import ir
 from chainrule.edges import Edge, Tensor, Traced

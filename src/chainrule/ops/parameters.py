@@ -390,4 +390,4 @@ for _function in (
     betainc_order, zeta_order, exprel_order, carlson_integral, kolmogorov_order, smirnov_order, difference,
 ):  # fmt: skip
     _text = inspect.getsource(inspect.unwrap(_function))
-    helper(_text[_text.index("def ") :])
+    helper("\n" + _text[_text.index("def ") :])

@@ -6,10 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
-import scipy.fft
+import scipy  # loads its parts when they are used
 import scipy.linalg
-import scipy.ndimage
-import scipy.signal
 
 from chainrule.edges import Map, Traced, traced
 from chainrule.ir import Node

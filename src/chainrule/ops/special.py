@@ -412,7 +412,7 @@ special("special_expm1", scipy.special.expm1, lambda y, x: exp(x), lower="expm1"
 special("special_log1p", scipy.special.log1p, lambda y, x: 1 / (1 + x), lower="log1p", domain=[POSITIVE],
         dtypes=SMOOTH)  # fmt: skip
 special("special_cbrt", scipy.special.cbrt, lambda y, x: 1 / (3 * y * y), lower="cbrt", domain=[POSITIVE])
-special("special_round", scipy.special.round, None, lower="rint")
+special("special_round", scipy.special.round, None)
 _DEGREE = math.pi / 180
 sindg = special("sindg", scipy.special.sindg, lambda y, x: cosdg(x) * _DEGREE)
 cosdg = special("cosdg", scipy.special.cosdg, lambda y, x: sindg(x) * -_DEGREE)
@@ -980,7 +980,7 @@ _KOLMOGOROV = [lambda y, x: kolmogorov_order(x, order=1)]
 _SMIRNOV: list[Any] = [whole("n"), lambda y, n, d: smirnov_order(n, d, order=1)]
 special("kolmogorov", scipy.special.kolmogorov, *_KOLMOGOROV, domain=[POSITIVE])
 inverse("kolmogi", scipy.special.kolmogi, _KOLMOGOROV, 0, domain=[PROBABILITY])
-special("smirnov", scipy.special.smirnov, *_SMIRNOV, domain=[Interval(1, 9, integers=True), PROBABILITY])
+smirnov = special("smirnov", scipy.special.smirnov, *_SMIRNOV, domain=[Interval(1, 9, integers=True), PROBABILITY])
 inverse("smirnovi", scipy.special.smirnovi, _SMIRNOV, 1, domain=[Interval(1, 9, integers=True), Interval(0.1, 0.9)])
 
 

@@ -398,7 +398,7 @@ class TracedArray:
         return complex(self._leave("complex()"))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        if sys._getframe(1).f_code in SPARSE_PRODUCTS:
+        if in_sparse_product(sys._getframe(1)):
             return np.array(None, dtype=object)  # __rmatmul__ comes next
         return np.array(self._leave("Conversion to a plain array"), dtype=dtype)
 
@@ -746,6 +746,13 @@ class Namespace:
 
     def __repr__(self) -> str:
         return "<NumPy's functions for traced arrays>"
+
+
+def in_sparse_product(frame: FrameType | None) -> bool:
+    """Whether a product of SciPy's sparse matrices asks for an array; what stands for np.asarray may lie in between."""
+    while frame is not None and frame.f_globals.get("__name__") == "chainrule.tracing.constructors":
+        frame = frame.f_back
+    return frame is not None and frame.f_code in SPARSE_PRODUCTS
 
 
 class Flat:

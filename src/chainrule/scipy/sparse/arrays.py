@@ -14,7 +14,7 @@ from chainrule.ops.sparse import Pattern
 from chainrule.ops.structural import scatter_add
 from chainrule.scipy.functional import any_traced
 from chainrule.scipy.twins import register
-from chainrule.tracing.array import SPARSE_PRODUCTS, TracedArray, record, stacked
+from chainrule.tracing.array import TracedArray, in_sparse_product, record, stacked
 from chainrule.tracing.functions.sparse import parts, sparse_matmul
 from chainrule.tracing.origin import at
 
@@ -250,7 +250,7 @@ class SparseArray:
         )
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
-        if sys._getframe(1).f_code in SPARSE_PRODUCTS:
+        if in_sparse_product(sys._getframe(1)):
             return np.array(None, dtype=object)  # __rmatmul__ comes next
         raise UnsupportedError(f"a sparse matrix with traced elements is no plain array{at()}; write A.toarray()")
 
@@ -265,8 +265,11 @@ class SparseArray:
         return f"<SparseArray of {self.format} format, shape {self.shape}, with {self.nnz} traced elements>"
 
 
+_SCIPYS_ISSPARSE = scipy.sparse.issparse
+
+
 def _is_sparse(value: Any) -> bool:
-    return isinstance(value, SparseArray) or bool(scipy.sparse.issparse(value))
+    return isinstance(value, SparseArray) or bool(_SCIPYS_ISSPARSE(value))
 
 
 def _sparse(value: Any, format: str | None = None) -> SparseArray:
