@@ -54,8 +54,11 @@ def source(program: Program, names: Mapping[Node, str], name: str = "f") -> str:
         lines = [*_docstring(large, spelled), *lines]
     body = "\n".join(f"    {line}" if line else "" for line in [f"def {name}({', '.join(parameters)}):", *lines])[4:]
     imports = ""
-    called = set(re.findall(r"(?<![\w.])\w+(?=\()", body))
-    helpers = [text for each, text in HELPERS.items() if each in called]
+    called, helpers, missing = _called(body), list[str](), True
+    while missing:  # helpers may call others
+        helpers = [text for each, text in HELPERS.items() if each in called]
+        missing = bool(_called("\n".join(helpers)) & set(HELPERS) - called)
+        called |= _called("\n".join(helpers))
     if any("math." in text for text in helpers):
         imports += "import math\n"
     imports += "import numpy as np\n"
@@ -63,6 +66,10 @@ def source(program: Program, names: Mapping[Node, str], name: str = "f") -> str:
         if any(f"{module}." in text for text in (*lines, *helpers)):
             imports += f"import {module}\n"
     return "\n\n".join([imports, *(f"{text}\n" for text in helpers), f"{body}\n"])
+
+
+def _called(text: str) -> set[str]:
+    return set(re.findall(r"(?<![\w.])\w+(?=\()", text))
 
 
 def literal(value: Any, strong: bool = True) -> str:

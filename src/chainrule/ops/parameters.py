@@ -10,6 +10,7 @@ Each function here works on arrays, and is written out as source where a graph i
 
 from __future__ import annotations
 
+import ast
 import functools
 import inspect
 import math
@@ -385,9 +386,20 @@ def difference(function: Callable[..., Any], args: Any, index: int, order: int, 
         return np.take_along_axis(estimates[1:], best[None], 0)[0]
 
 
+def _bare(text: str) -> str:
+    """Return a function's source without annotations, whose names a source of its own does not have."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+        elif isinstance(node, ast.arg):
+            node.annotation = None
+    return ast.unparse(tree)
+
+
 for _function in (
     float_kind, bell, bell_of_two, unit_quadrature, stirling_error, gamma_density, beta_density, gammainc_order,
     betainc_order, zeta_order, exprel_order, carlson_integral, kolmogorov_order, smirnov_order, difference,
 ):  # fmt: skip
     _text = inspect.getsource(inspect.unwrap(_function))
-    helper("\n" + _text[_text.index("def ") :])
+    helper("\n" + _bare(_text[_text.index("def ") :]))

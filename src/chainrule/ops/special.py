@@ -1117,7 +1117,7 @@ def _spherical(name: str, before: int, after: int, low: Interval) -> Op:
     function = getattr(scipy.special, name)
 
     def evaluate(n: Any, z: Any) -> Any:
-        return function(n, z)
+        return function(np.asarray(n), np.asarray(z))
 
     def slope(y: Node, n: Node, z: Node) -> Node:
         nearest = op(maximum(n - 1, one_like(n) * 0), z)
