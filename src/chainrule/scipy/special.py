@@ -194,14 +194,6 @@ def sph_harm_y(n: Any, m: Any, theta: Any, phi: Any, *, diff_n: int = 0) -> Any:
     return record(ops.sph_harm_y, np.asarray(n), np.asarray(m), theta, phi, order=0)
 
 
-@twin(scipy.special)
-def legendre_p(n: Any, z: Any, *, diff_n: int = 0) -> Any:
-    """Return Legendre's polynomial of degree n; differentiable in z."""
-    if diff_n:
-        raise UnsupportedError(f"special.legendre_p: diff_n is not supported with traced arguments{at()}; use jvp")
-    return record(ops.legendre_p, np.asarray(n), z, order=0)
-
-
 def _spherical(name: str) -> Any:
     op = ir.REGISTRY[name]
 
