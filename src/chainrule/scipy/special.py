@@ -36,7 +36,6 @@ __all__ = [
     "jvp",
     "kvp",
     "lambertw",
-    "legendre_p",
     "log_softmax",
     "logsumexp",
     "multigammaln",
