@@ -15,8 +15,8 @@ from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 import numpy as np
-
 import scipy
+
 from chainrule.ir import Origin
 
 _HERE = os.path.dirname(os.path.dirname(__file__)) + os.sep
