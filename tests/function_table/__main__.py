@@ -66,9 +66,17 @@ def main() -> None:
     old = json.loads(path.read_text(encoding="utf-8"))["cells"] if path.exists() else {}
     cells_by_library = {name: found.get(name) or old.get(name, {}) for name in LIBRARIES}
     versions = {name: metadata.version(name) for name in ("numpy", "scipy", "jax", "autograd")}
-    text = json.dumps({"versions": versions, "cells": cells_by_library}, indent=1, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    path.write_text(_rows_on_lines(versions, cells_by_library), encoding="utf-8")
     (DOCS / "coverage.md").write_text(page(cells_by_library, versions), encoding="utf-8")
+
+
+def _rows_on_lines(versions: dict[str, str], cells: Cells) -> str:
+    """Return JSON with a row on each line, so that changes can be read."""
+    blocks = []
+    for name, rows in cells.items():
+        lines = [f"{json.dumps(key)}: {json.dumps(row, ensure_ascii=False)}" for key, row in rows.items()]
+        blocks.append(f"{json.dumps(name)}: {{\n" + ",\n".join(lines) + "\n}")
+    return f'{{"versions": {json.dumps(versions)},\n"cells": {{\n' + ",\n".join(blocks) + "\n}}\n"
 
 
 def page(cells: Cells, versions: dict[str, str]) -> str:

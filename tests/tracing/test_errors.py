@@ -127,6 +127,14 @@ def test_ufuncs_without_a_rule():
     assert message(lambda a: np.isnat(a), A).startswith("np.isnat has no rule for traced arrays")
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_matrices_and_masked_arrays_are_refused():
+    m, masked = np.matrix([[1.0, 2.0], [3.0, 4.0]]), np.ma.array([1.0, 2.0], mask=[False, True])
+    assert message(lambda a: m * a, np.ones(2)).startswith("np.matrix cannot be mixed with traced arrays")
+    assert message(lambda a: a @ m, np.ones(2)).startswith("np.matrix cannot be mixed with traced arrays")
+    assert message(lambda a: a * masked, np.ones(2)).startswith("masked arrays cannot be mixed with traced ones")
+
+
 def test_options_without_a_rule():
     assert message(lambda a: np.quantile(a, 0.5, method="x"), A).startswith(
         "np.quantile: no method 'x'; there are linear"

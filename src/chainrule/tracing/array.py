@@ -926,6 +926,10 @@ def lift(builder: Builder, value: Any, dtypes: Sequence[np.dtype[Any]] = ()) -> 
     elif isinstance(value, np.ndarray) and type(value) is not np.ndarray:
         if isinstance(value, np.ma.MaskedArray):
             raise UnsupportedError(f"masked arrays cannot be mixed with traced ones{at()}; use np.where with the mask")
+        if isinstance(value, np.matrix):
+            raise UnsupportedError(
+                f"np.matrix cannot be mixed with traced arrays, whose * is elementwise{at()}; use np.asarray(m) and @"
+            )
         value = np.asarray(value)
     if not isinstance(value, np.ndarray | np.generic | int | float | complex):
         foreign = wrap(value)
@@ -1027,7 +1031,7 @@ def call_ufunc(
         advice = twin_of(home, name, ufunc) if home.startswith("scipy") else None
         advice = advice or "write it with functions that have one, or give it a derivative with chainrule.custom_vjp"
         raise NotDifferentiableError(f"{spelled(ufunc)} has no rule for traced arrays{at()}; {advice}")
-    if kwargs:
+    if kwargs and (rule is None or not inspect.signature(rule).parameters.keys() >= kwargs.keys()):
         raise UnsupportedError(f"{spelled(ufunc)}: {next(iter(kwargs))}= is not supported with traced arrays{at()}")
     if where is not True and (outs is None or len(outs) != 1 or outs[0] is None):
         raise UnsupportedError(
@@ -1041,7 +1045,7 @@ def call_ufunc(
         inputs = [cast(part, dtype) for part in inputs]
     elif outs is not None and not holds_traced(inputs):
         inputs = [traced(newest(outs), inputs[0]), *inputs[1:]]
-    result = rule(*inputs) if rule is not None else record(UFUNCS[ufunc], *inputs)
+    result = rule(*inputs, **kwargs) if rule is not None else record(UFUNCS[ufunc], *inputs)
     return result if where is True else np.where(where, result, outs[0])  # type: ignore[index]
 
 
