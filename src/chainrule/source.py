@@ -13,7 +13,7 @@ import numpy as np
 
 from chainrule.errors import GraphError
 from chainrule.ir import CONSTANT, INPUT, Node, Program
-from chainrule.ops.family import HELPERS
+from chainrule.ops.family import HELPERS, helper_text
 
 _SMALL = 64  # elements up to which an array is written as a literal
 _PLAIN = frozenset(map(np.dtype, (float, complex, int, bool)))  # beside these a Python number takes no other dtype
@@ -56,7 +56,7 @@ def source(program: Program, names: Mapping[Node, str], name: str = "f") -> str:
     imports = ""
     called, helpers, missing = _called(body), list[str](), True
     while missing:  # helpers may call others
-        helpers = [text for each, text in HELPERS.items() if each in called]
+        helpers = [helper_text(each) for each in HELPERS if each in called]
         missing = bool(_called("\n".join(helpers)) & set(HELPERS) - called)
         called |= _called("\n".join(helpers))
     if any("math." in text for text in helpers):

@@ -392,7 +392,7 @@ def opaque(
 
 # -- source --------------------------------------------------------------------------------------------
 
-HELPERS: dict[str, str] = {}
+HELPERS: dict[str, str | Callable[[], str]] = {}
 """Functions that NumPy lacks and sources call, as NumPy source by name. Written while ops are imported."""
 
 
@@ -402,6 +402,14 @@ def helper(text: str) -> str:
     name = text.removeprefix("def ").partition("(")[0]
     HELPERS[name] = text
     return name
+
+
+def helper_text(name: str) -> str:
+    """Return the source of a helper, which may be made when it is first asked for."""
+    text = HELPERS[name]
+    if not isinstance(text, str):
+        text = HELPERS[name] = inspect.cleandoc("\n" + text())
+    return text
 
 
 # -- what declarations are made of ---------------------------------------------------------------------

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-from chainrule.ops.family import helper
+from chainrule.ops.family import HELPERS
 
 
 def float_kind(*args: Any) -> Any:
@@ -386,9 +386,10 @@ def difference(function: Callable[..., Any], args: Any, index: int, order: int, 
         return np.take_along_axis(estimates[1:], best[None], 0)[0]
 
 
-def _bare(text: str) -> str:
+def _bare(function: Any) -> str:
     """Return a function's source without annotations, whose names a source of its own does not have."""
-    tree = ast.parse(text)
+    text = inspect.getsource(inspect.unwrap(function))
+    tree = ast.parse(text[text.index("def ") :])
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
             node.returns = None
@@ -401,5 +402,4 @@ for _function in (
     float_kind, bell, bell_of_two, unit_quadrature, stirling_error, gamma_density, beta_density, gammainc_order,
     betainc_order, zeta_order, exprel_order, carlson_integral, kolmogorov_order, smirnov_order, difference,
 ):  # fmt: skip
-    _text = inspect.getsource(inspect.unwrap(_function))
-    helper("\n" + _bare(_text[_text.index("def ") :]))
+    HELPERS[_function.__name__] = functools.partial(_bare, _function)
